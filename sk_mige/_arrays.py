@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import check_array
 
 
 def column_names(values: Any) -> list[str] | None:
@@ -48,6 +49,19 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} must have rows of equal length: {error}") from error
     return np.asarray(readable(array, name))  # lists can hold complex numbers
+
+
+def float_array(values: Any, name: str) -> NDArray[np.float64]:
+    """Return finite numbers as an array of any shape."""
+    options: dict[str, Any] = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0}
+    return check_array(readable(values, name), dtype=np.float64, input_name=name, **options)
+
+
+def like_frame(values: NDArray[Any], X: Any) -> Any:
+    """Return values as a data frame if X is a data frame of pandas or polars."""
+    if not hasattr(X, "columns"):
+        return values
+    return type(X)(values, **{"columns" if hasattr(X, "iloc") else "schema": X.columns})
 
 
 def check_plain_tensor(values: torch.Tensor, name: str) -> None:

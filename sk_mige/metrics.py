@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sk_mige.information.copies import information_of_copies
 
-from ._arrays import check_labels, check_numbers, readable
+from ._arrays import check_labels, check_numbers, float_array, like_frame, readable
 
 __all__ = [
     "expected_calibration_error",
@@ -94,14 +94,7 @@ def top_predictions(
 
 def _probabilities(y_proba: ArrayLike) -> NDArray[np.float64]:
     """Return checked probabilities (n, n_classes), divided by the sum of their row."""
-    proba = check_array(
-        readable(y_proba, "y_proba"),
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_min_samples=0,
-        input_name="y_proba",
-    )
+    proba = float_array(y_proba, "y_proba")
     if proba.ndim != 2 or not proba.size:
         raise ValueError(
             f"y_proba must have the shape (n, n_classes), got {proba.shape}: pass the result of "
@@ -337,7 +330,9 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
 
     def encode(copies: Tensor) -> Tensor:
         values = copies.numpy().reshape(-1, *rows.shape[1:])
-        return torch.tensor(_representations(estimator.transform(_like(values, X)), len(values)))
+        return torch.tensor(
+            _representations(estimator.transform(like_frame(values, X)), len(values))
+        )
 
     copied = torch.tensor(rows.reshape(len(rows), -1))
     return information_of_copies(encode, [copied], len(rows), shuffled=shuffled)
@@ -365,13 +360,6 @@ def _numbers(X: Any) -> NDArray[Any]:
             "different columns: pass rows with at least two columns that vary"
         )
     return rows
-
-
-def _like(values: NDArray[Any], X: Any) -> Any:
-    """Return values as a data frame if X is a data frame of pandas or polars."""
-    if not hasattr(X, "columns"):
-        return values
-    return type(X)(values, **{"columns" if hasattr(X, "iloc") else "schema": X.columns})
 
 
 def _representations(Z: Any, n: int) -> NDArray[np.float64]:

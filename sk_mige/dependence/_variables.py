@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,8 @@ def warn_of_series(variables: Sequence[Array]) -> None:
 
     One of the columns must be numeric, because rows sorted by several labels are not a series.
     """
+    if min(map(len, variables), default=0) < FEWEST_STEPS:
+        return
     slow = [_is_slow_series(table) for table in variables]
     if any(slow) and sum(s or _is_slow_label(v) for s, v in zip(slow, variables, strict=True)) > 1:
         warn_user(
@@ -140,14 +142,10 @@ def _is_slow_series(table: Array) -> bool:
 
     Medians of the differences make the result insensitive to the jumps of rows sorted by class.
     """
-    n = len(table)
-    if n < FEWEST_STEPS:
-        return False
     numbers = Columns("X", table).transform(table)
     ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in numbers.T], axis=1)
-    near, far = (np.median(abs(ranks[k:] - ranks[:-k]), axis=0) for k in (1, 3))
-    usual = np.median(abs(ranks[np.random.default_rng(0).permutation(n)] - ranks), axis=0)
-    return bool(((near > 0) & (near < NEAR * usual) & (far > GROWTH * near)).any())
+    near, slow = _pace(ranks, lambda one, other: np.median(abs(one - other), axis=0))
+    return bool((slow & (near > 0)).any())
 
 
 def _is_slow_label(table: Array) -> bool:
@@ -155,14 +153,17 @@ def _is_slow_label(table: Array) -> bool:
 
     In rows sorted by a label, each value has a single run.
     """
-    if len(table) < FEWEST_STEPS:
-        return False
     numbers = Columns("X", table).transform(table)
-    near, far = ((numbers[k:] != numbers[:-k]).mean(axis=0) for k in (1, 3))
-    usual = (np.random.default_rng(0).permutation(numbers) != numbers).mean(axis=0)
+    near, slow = _pace(numbers, lambda one, other: (one != other).mean(axis=0))
     n_values = np.array([len(np.unique(column)) for column in numbers.T])
-    returns = near * len(table) > 2 * n_values
-    return bool((returns & (near < NEAR * usual) & (far > GROWTH * near)).any())
+    return bool((slow & (near * len(table) > 2 * n_values)).any())
+
+
+def _pace(rows: Array, difference: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
+    """Return the differences of successive rows, and a mask of the slow columns."""
+    near, far = (difference(rows[k:], rows[:-k]) for k in (1, 3))
+    usual = difference(np.random.default_rng(0).permutation(rows), rows)
+    return near, (near < NEAR * usual) & (far > GROWTH * near)
 
 
 class Columns:

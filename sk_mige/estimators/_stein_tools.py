@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing, check_array, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _is_fitted, _num_samples, check_is_fitted
 from torch import Tensor
 
-from sk_mige._arrays import readable
+from sk_mige._arrays import float_array, readable
 from sk_mige._warnings import warn_user
 from sk_mige.objectives.base import check_instance
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
@@ -67,14 +67,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         points = to_tensor(rows, torch.device("cpu"))
         if self.preconditioner is None:
             check_spread(points, 2)
-        scores = check_array(
-            readable(self._scores(X, rows, y), "scores"),
-            dtype=np.float64,
-            ensure_2d=False,
-            allow_nd=True,
-            ensure_min_samples=0,
-            input_name="scores",
-        )
+        scores = float_array(self._scores(X, rows, y), "scores")
         if scores.shape != tuple(rows.shape):
             raise ValueError(
                 f"scores must have the shape of X, {tuple(rows.shape)}, got {scores.shape}"

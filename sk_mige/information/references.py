@@ -107,7 +107,7 @@ class DensityReference(Reference):
         tensor of shape (n_shifts, n)
         """
         x, y = self.coordinates(x), self.coordinates(y)
-        left, right = self._margins(x, y)
+        left, right = self._margin(x, True), self._margin(y, False)
         joint = torch.stack([self._joint(x, y.roll(shift, 0)) for shift in shifts])
         return joint - left - torch.stack([right.roll(shift, 0) for shift in shifts])
 
@@ -116,8 +116,8 @@ class DensityReference(Reference):
         """Return the log-density of coordinates of (x, y), (n,), up to a constant."""
 
     @abstractmethod
-    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-densities of coordinates of x and of y, up to the same constant."""
+    def _margin(self, z: Tensor, of_x: bool) -> Tensor:
+        """Return the log-density of coordinates of x or of y, (n,), up to the same constant."""
 
 
 class GaussianReference(DensityReference):
@@ -210,12 +210,9 @@ class GaussianReference(DensityReference):
         norms = (torch.cat([x, y], dim=1) @ self.whiten_).square().sum(1)
         return self.information_ + self._log_radial(norms, x.shape[1] + y.shape[1])
 
-    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = (
-            self._log_radial((z @ whiten.to(z)).square().sum(1), z.shape[1])
-            for z, whiten in ((x, self.whiten_x_), (y, self.whiten_y_))
-        )
-        return left, right
+    def _margin(self, z: Tensor, of_x: bool) -> Tensor:
+        whiten = self.whiten_x_ if of_x else self.whiten_y_
+        return self._log_radial((z @ whiten.to(z)).square().sum(1), z.shape[1])
 
     def _log_radial(self, squared_norm: Tensor, d: int) -> Tensor:
         """Return the log-density at whitened rows, without terms that cancel in the ratio."""
@@ -314,7 +311,7 @@ class StudentReference(GaussianReference):
         )
         norms = pair_sums(2 * x @ precision[:p, p:], y, 1 + left, right)
         joint = norms.clamp_min_(1).log_().mul_(-(self.degrees_ + d) / 2)
-        left, right = self._margins(x, y)
+        left, right = self._margin(x, True), self._margin(y, False)
         constant = self.information_ + self._log_radial(x.new_zeros(()), d)
         return joint.add_((constant - left)[:, None]).sub_(right)
 
@@ -501,13 +498,9 @@ class MixtureReference(DensityReference):
     def _joint(self, x: Tensor, y: Tensor) -> Tensor:
         return self.log_density(x, y)
 
-    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        p = self.p_
-        left, right = (
-            torch.logsumexp(self._terms(z, part), dim=0)
-            for z, part in ((x, slice(0, p)), (y, slice(p, None)))
-        )
-        return left, right
+    def _margin(self, z: Tensor, of_x: bool) -> Tensor:
+        part = slice(0, self.p_) if of_x else slice(self.p_, None)
+        return torch.logsumexp(self._terms(z, part), dim=0)
 
 
 def pair_sums(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_scalar
 
-from sk_mige._arrays import as_array, column_names
+from sk_mige._arrays import as_array, column_names, like_frame
 
 from ._arguments import column_indices, last_step, real_numbers
 from ._display import Axes, Display
@@ -122,7 +122,8 @@ class ScoreFieldDisplay(Display):
         else:
             starts = _check_points(points, X, samples)
         if hasattr(estimator, "transform"):
-            scores = estimator.transform(_as_frame(starts, X, estimator))
+            named = hasattr(estimator, "feature_names_in_")
+            scores = estimator.transform(like_frame(starts, X) if named else starts)
         elif callable(estimator):
             scores = estimator(starts)
         else:
@@ -240,14 +241,6 @@ def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
             f"{samples.shape[1]} columns {known or ''}: pass the same columns in the same order"
         )
     return starts
-
-
-def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
-    """Convert points to a data frame if X is a data frame and the estimator has feature names."""
-    if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
-        return points
-    columns = "columns" if hasattr(X, "iloc") else "schema"  # pandas, or polars
-    return type(X)(points, **{columns: list(X.columns)})
 
 
 def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:

@@ -145,7 +145,7 @@ def choose_label_information(
         posteriors.append(as_fitted)
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
-    weigh(judged, TOLERANCE)
+    weigh(judged, n, TOLERANCE)
     used = [e for e in judged if e.weight]
     limits = 0.0
     for e in used:

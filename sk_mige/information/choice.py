@@ -198,7 +198,7 @@ def choose_information(
         else:
             unused += other.named(found.judged)
     best.cross_validate_network()
-    weigh(best.judged)
+    weigh(best.judged, len(x))
     value = sum(e.weight * e.value for e in best.judged if e.weight)
     low, high = interval_of(best, value)
     value = max(value, 0.0)

@@ -304,7 +304,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if self._divided is not None:
             return self._divided.pmi(x, y)
         if any(self._discrete):
-            return self._label_pmi(x, y)
+            rows, labelled = (y, x) if self._swapped else (x, y)
+            scores = self._rows.transform(self._columns[0].indicators(rows), None)
+            return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
         generator = np.random.default_rng(self._seed)
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         ordered = numbers[::-1] if self._swapped else numbers
@@ -384,8 +386,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 _check_repeated(f"column {k} of {c.name}", n_labels, len(x))
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
-        first_key, second_key = (sort_key(z) for z in numbers)
-        self._swapped = second_key < first_key
+        self._swapped = sort_key(numbers[1]) < sort_key(numbers[0])
         numbers = numbers[::-1] if self._swapped else numbers
         self._residuals = LinearResiduals(*map(torch.from_numpy, numbers))
         if min(entropy_of_rows(z) for z in numbers) < np.log(len(x) / 2):  # residuals have ties
@@ -399,14 +400,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             m.fit_transform(z, generator) for m, z in zip(self._margins, numbers, strict=True)
         )
         _check_enough(left, right)
-        keys = fold_keys(x, y)
         first = np.unique(pair_codes(x, y))
-        folds = deal_folds(torch.from_numpy(keys), self.cv, self._seed)
+        folds = deal_folds(torch.from_numpy(fold_keys(x, y)), self.cv, self._seed)
         self._folds = folds.numpy()
         correlation = float(_canonical_correlations(left, right).max())
         if correlation > COLLINEAR:
             return self._set_infinite(len(x))
-        device = resolve_device(self.device)
         self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
         components, columns = self._components(*numbers), self._kept(*numbers)
         views = coordinates(left, right, components, columns)
@@ -418,7 +417,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             numbers=columns,
             folds=folds,
             seed=self._seed,
-            device=device,
+            device=resolve_device(self.device),
         )
         used = {e.inputs for e in self._chosen.candidates}
         self._inputs = {name: [z.numpy() for z in views[name]] for name in used}
@@ -526,9 +525,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             scores.numpy(), labels, self._label_names(rows, labelled), self._folds, self._seed
         )
         found = self._labels
-        return self._set_value(
-            found.value, found.interval, found.candidates, _average(found.candidates)
-        )
+        own = _average(found.candidates)
+        return self._set_value(found.value, found.interval, found.candidates, own)
 
     def _label_names(self, rows: Array, labelled: Array) -> tuple[str, ...]:
         """Return the names of the candidates for predicting labels from the rows."""
@@ -539,20 +537,13 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         has_order &= len(self._classes.classes) > 2 and rows.shape[1] < MAX_MIXTURE_DIMENSIONS
         return self._names(LABEL_CANDIDATES[not all(self._discrete) : None if has_order else -1])
 
-    def _label_pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
-        rows, labelled = (y, x) if self._swapped else (x, y)
-        scores = self._rows.transform(self._columns[0].indicators(rows), None)
-        return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
-
     def _statistic(self, order: Array) -> float:
         """Return the mean held-out information of pairs (x, y[order]) over fitted candidates."""
         if any(self._discrete):
             return self._labels.statistic(order)
         total = 0.0
-        fitted = [
-            e for e in self._chosen.candidates if e.models and not e.name.startswith("network")
-        ]
-        fitted = fitted or [e for e in self._chosen.candidates if e.models]
+        every = [e for e in self._chosen.candidates if e.models]
+        fitted = [e for e in every if not e.name.startswith("network")] or every
         for fold, k in enumerate(np.unique(self._folds)):
             rows = np.flatnonzero(self._folds == k)
             for e in fitted:

@@ -108,7 +108,7 @@ def _probabilities(y_proba: ArrayLike) -> NDArray[np.float64]:
             "y_proba must hold probabilities, whose sum is 1 in each row, got "
             f"{proba[row].tolist()!s:.80} in row {row}: pass the result of predict_proba"
         )
-    return np.asarray(proba / sums)  # the sum of rounded probabilities can exceed 1
+    return proba / sums  # the sum of rounded probabilities can exceed 1
 
 
 def _labels(values: ArrayLike, name: str) -> NDArray[Any]:

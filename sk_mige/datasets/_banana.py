@@ -62,7 +62,7 @@ class BananaScore(ExactScore):
 
     def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         squares = points[:, 0] ** 2 + (self._residual(points) / self.noise) ** 2
-        return np.asarray(-squares / 2 - np.log(2 * np.pi * self.noise))
+        return -squares / 2 - np.log(2 * np.pi * self.noise)
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         u, epsilon = rng.standard_normal((2, n_samples))

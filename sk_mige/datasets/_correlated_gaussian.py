@@ -122,7 +122,7 @@ class CorrelatedGaussianScore(ExactScore):
         variance = 1 - self.rho**2
         squares = x**2 + (y - self.rho * x) ** 2 / variance
         constant = self._half * (np.log(2 * np.pi) + np.log(variance) / 2)
-        return np.asarray(-squares.sum(axis=1) / 2 - constant)
+        return -squares.sum(axis=1) / 2 - constant
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         x, epsilon = rng.standard_normal((2, n_samples, self._half))

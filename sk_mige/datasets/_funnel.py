@@ -61,7 +61,7 @@ class FunnelScore(ExactScore):
         v, x = points[:, 0], points[:, 1:]
         squares = (v / self.scale) ** 2 + (x**2).sum(axis=1) * np.exp(-v)
         constant = self.n_features * np.log(2 * np.pi) / 2 + np.log(self.scale)
-        return np.asarray(-squares / 2 - (self.n_features - 1) * v / 2 - constant)
+        return -squares / 2 - (self.n_features - 1) * v / 2 - constant
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         samples = rng.standard_normal((n_samples, self.n_features))

@@ -62,7 +62,7 @@ class GaussianScore(ExactScore):
     def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         squares = (self._scatter.whiten(points) ** 2).sum(axis=1)
         constant = self.n_features * np.log(2 * np.pi) / 2 + self._scatter.half_log_det
-        return np.asarray(-squares / 2 - constant)
+        return -squares / 2 - constant
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         return self._scatter.colour(rng.standard_normal((n_samples, self.n_features)))

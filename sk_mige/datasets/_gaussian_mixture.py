@@ -85,7 +85,7 @@ class GaussianMixtureScore(ExactScore):
     def _log_joint(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log(w_k q_k(x)) as an array of shape (n, K)."""
         each = [component._log_density(points) for component in self._components]
-        return np.asarray(np.stack(each, axis=1) + np.log(self.weights))
+        return np.stack(each, axis=1) + np.log(self.weights)
 
     def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         responsibilities = softmax(self._log_joint(points), axis=1)
@@ -95,7 +95,7 @@ class GaussianMixtureScore(ExactScore):
         return score
 
     def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(logsumexp(self._log_joint(points), axis=1))
+        return logsumexp(self._log_joint(points), axis=1)
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         chosen = rng.choice(len(self.weights), size=n_samples, p=self.weights)

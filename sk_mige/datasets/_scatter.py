@@ -59,7 +59,7 @@ class Scatter:
         centred = points - self.location
         if self.factor.ndim == 1:
             return centred / self.factor
-        return np.asarray(solve_triangular(self.factor, centred.T, lower=True).T)
+        return solve_triangular(self.factor, centred.T, lower=True).T
 
     def colour(self, white: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return location + L w, the inverse of `whiten`."""
@@ -71,8 +71,8 @@ class Scatter:
         """Return matrix⁻¹ (x − location), shape (n, d)."""
         centred = points - self.location
         if self.factor.ndim == 1:
-            return np.asarray(centred / self.factor**2)
-        return np.asarray(cho_solve((self.factor, True), centred.T).T)
+            return centred / self.factor**2
+        return cho_solve((self.factor, True), centred.T).T
 
 
 def random_covariance(
@@ -97,7 +97,7 @@ def random_covariance(
     root = np.sqrt(condition_number)
     eigenvalues = np.geomspace(1 / root, root, n_features)
     covariance = (directions * eigenvalues) @ directions.T
-    return np.asarray((covariance + covariance.T) / 2)
+    return (covariance + covariance.T) / 2
 
 
 def _matrix_error(name: str, d: int, got: str) -> str:

@@ -61,11 +61,11 @@ class SphericalShellScore(ExactScore):
     def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         norms = np.linalg.norm(points, axis=1, keepdims=True)
         directions = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
-        return np.asarray((self.radius - norms) / self.noise**2 * directions)
+        return (self.radius - norms) / self.noise**2 * directions
 
     def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         distances = np.linalg.norm(points, axis=1) - self.radius
-        return np.asarray(-((distances / self.noise) ** 2) / 2 - self._log_normaliser())
+        return -((distances / self.noise) ** 2) / 2 - self._log_normaliser()
 
     def _log_normaliser(self) -> float:
         """Return the log of the unit sphere's area times ∫ r^(d−1) exp(−(r−R)²/2s²) dr.

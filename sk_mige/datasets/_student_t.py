@@ -64,7 +64,7 @@ class StudentTScore(ExactScore):
         return self._scatter.matrix
 
     def _delta(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((self._scatter.whiten(points) ** 2).sum(axis=1))
+        return (self._scatter.whiten(points) ** 2).sum(axis=1)
 
     def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         shrinkage = (self.df + self.n_features) / (self.df + self._delta(points))
@@ -74,7 +74,7 @@ class StudentTScore(ExactScore):
         d, df = self.n_features, self.df
         constant = gammaln((df + d) / 2) - gammaln(df / 2) - d / 2 * np.log(df * np.pi)
         tail = (df + d) / 2 * np.log1p(self._delta(points) / df)
-        return np.asarray(constant - self._scatter.half_log_det - tail)
+        return constant - self._scatter.half_log_det - tail
 
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         white = rng.standard_normal((n_samples, self.n_features))

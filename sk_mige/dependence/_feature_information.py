@@ -107,7 +107,7 @@ def feature_information(
     wide = np.array([is_wide(each.value, each.interval) for each in found]) & ~infinite
     _warn_about("is infinite: y and these columns have a relation without noise", infinite[owner])
     _warn_about(f"is not resolved by {len(features)} rows: pass more rows", wide[owner])
-    return np.asarray(values[owner])
+    return values[owner]
 
 
 def _group_numbers(groups: ArrayLike | None, n_features: int) -> NDArray[np.int64]:

@@ -233,12 +233,12 @@ class _Table(ClassifierMixin, BaseEstimator):
     def predict_proba(self, x: Floats) -> Floats:
         """Return the shrunk class frequencies of rows (n, d)."""
         shrunk = self._counts(x) + self.pseudocount_ * self.prior_
-        return np.asarray(shrunk / shrunk.sum(1, keepdims=True))
+        return shrunk / shrunk.sum(1, keepdims=True)
 
     def frequencies(self, x: Floats) -> Floats:
         """Return the class frequencies of training rows, without shrinkage."""
         counts = self._counts(x)
-        return np.asarray(counts / counts.sum(1, keepdims=True))
+        return counts / counts.sum(1, keepdims=True)
 
     def _counts(self, x: Floats) -> Floats:
         nothing = np.zeros(len(self.classes_))
@@ -268,7 +268,7 @@ class _Ordered(ClassifierMixin, BaseEstimator):
             for point in self.points_.ravel()
         ]
         joint = logsumexp(np.reshape(ratio, (*self.points_.shape, len(x))), axis=1).T
-        return np.asarray(softmax(joint + self.log_prior_, axis=1))
+        return softmax(joint + self.log_prior_, axis=1)
 
 
 def _classifier(name: str, n: int, width: int, seed: int) -> Any:
@@ -437,7 +437,7 @@ def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share:
     if steepness != 1:
         ratio = np.log(probability.clip(1e-300)) - log_prior
         probability = softmax(log_prior + steepness * ratio, axis=1)
-    return np.asarray((1 - share) * probability + share * np.exp(log_prior))
+    return (1 - share) * probability + share * np.exp(log_prior)
 
 
 class _Calibrated:
@@ -481,7 +481,7 @@ def _probability(model: Any, scores: Floats, n_classes: int) -> Floats:
 def _smoothed(probability: Floats, log_prior: Floats, n: int) -> Floats:
     """Return log-probabilities after mixing with a small fraction of the prior."""
     share = _smoothing(n)
-    return np.asarray(np.log((1 - share) * probability + share * np.exp(log_prior)))
+    return np.log((1 - share) * probability + share * np.exp(log_prior))
 
 
 def _smoothing(n: int) -> float:

@@ -315,7 +315,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             m.transform(z, generator) for m, z in zip(self._margins, ordered, strict=True)
         )
         own = self._chosen.pointwise(left, right, self._components(*ordered), self._kept(*ordered))
-        return np.asarray(own.numpy() + difference)
+        return own.numpy() + difference
 
     def permutation_test(self, n_permutations: int = 999) -> float:
         """Return the p-value of a permutation test of independence.

@@ -149,7 +149,7 @@ def _repeats(codes: NDArray[np.int64]) -> bool:
 def _partition(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the index of the first row with the same code."""
     _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
-    return np.asarray(first[owner.ravel()])
+    return first[owner.ravel()]
 
 
 def _determines(cause: NDArray[np.int64], effect: NDArray[np.int64]) -> bool:
@@ -198,9 +198,9 @@ class Clusters:
         """Return the cluster of each row, which is the cluster of the nearest row of the graph."""
         rows, points = self.rows, self._scaled(table)
         if len(self.columns) > 1:
-            return np.asarray(self.codes[pairwise_distances_argmin(points, rows)])
+            return self.codes[pairwise_distances_argmin(points, rows)]
         middle = (rows[1:, 0] + rows[:-1, 0]) / 2  # a search is many times faster than distances
-        return np.asarray(self.codes[np.searchsorted(middle, points[:, 0])])
+        return self.codes[np.searchsorted(middle, points[:, 0])]
 
     def merge(self, own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
         """Merge the clusters ``own`` of the rows until the clusters ``others`` determine them."""
@@ -211,7 +211,7 @@ class Clusters:
         return np.asarray(merged[own], np.int64)
 
     def _scaled(self, table: Array) -> NDArray[np.float64]:
-        return np.asarray((table[:, self.columns] - self.centre) / self.scale)
+        return (table[:, self.columns] - self.centre) / self.scale
 
 
 def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -223,7 +223,7 @@ def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
         from sklearn.neighbors import kneighbors_graph  # the import takes time
 
         graph = kneighbors_graph(rows, k)
-        return np.asarray(connected_components(graph, directed=False)[1])
+        return connected_components(graph, directed=False)[1]
     # Clusters of a single column end at gaps wider than the distances to the k-th next
     # values on both sides.
     spans, ends = rows[k:, 0] - rows[:-k, 0], np.full(k, np.inf)

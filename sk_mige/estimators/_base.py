@@ -55,7 +55,7 @@ class ProbabilisticClassifierMixin(ClassifierMixin):
             Labels.
         """
         most_probable: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_[most_probable])
+        return self.classes_[most_probable]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of the predicted classes.

@@ -910,7 +910,7 @@ class MIGEEncoder(
         """Return the most probable classes, or expected values in float64."""
         means = self._mean_prediction(X)
         if self.task_ == "classification":
-            return np.asarray(self.classes_[means.argmax(axis=1)])
+            return self.classes_[means.argmax(axis=1)]
         return self._target_scaler.inverse(means)
 
     def _evaluate(

@@ -64,7 +64,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     radius = np.nextafter(distances[:, -1], 0)
     counts = [_within(_Margin(z), z, radius) for z in (left, right)]
     terms = digamma(n_neighbors) + digamma(len(left)) - sum(digamma(count) for count in counts)
-    return torch.from_numpy(np.asarray(terms))
+    return torch.from_numpy(terms)
 
 
 class NeighbourReference(Reference):
@@ -138,7 +138,7 @@ class NeighbourReference(Reference):
             for margin, z in zip(self._margins, (left, right), strict=True)
         ]
         terms = math.log(k) + math.log(n) - sum(np.log(np.maximum(count, 1)) for count in counts)
-        return torch.from_numpy(np.asarray(terms))
+        return torch.from_numpy(terms)
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
@@ -209,8 +209,7 @@ class _Margin:
 def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:
     """Count the stored rows within each row's radius, in the maximum norm."""
     if margin.tree is not None:
-        counts = margin.tree.query_ball_point(z, radius, p=np.inf, return_length=True)
-        return np.asarray(counts)
+        return margin.tree.query_ball_point(z, radius, p=np.inf, return_length=True)
     column, ordered = z[:, 0], margin.sorted
     upper, lower = _places(ordered, column, radius), _places(-ordered[::-1], -column, radius)
     return upper + lower - len(ordered)
@@ -227,4 +226,4 @@ def _places(ordered: Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:
     before, after = ordered[(place - 1).clip(0)], ordered[place.clip(0, last)]
     edge = np.where(after - z <= radius, after, edge)
     edge = np.where(before - z > radius, np.nextafter(before, -np.inf), edge)
-    return np.asarray(np.searchsorted(ordered, edge, side="right"))
+    return np.searchsorted(ordered, edge, side="right")

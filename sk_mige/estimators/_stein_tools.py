@@ -279,9 +279,8 @@ class KernelSteinTest(_SteinTool):
             # Centres have rounding errors of float64.
             known, size = torch.from_numpy(centers), distinct.abs().amax(0).double()
             seen = [torch.unique((z / size).float(), dim=0) for z in (distinct, known)]
-            if len(torch.unique(torch.cat(seen), dim=0)) < sum(map(len, seen)) - COPIED * len(
-                distinct
-            ):
+            n_common = sum(map(len, seen)) - len(torch.unique(torch.cat(seen), dim=0))
+            if n_common > COPIED * len(distinct):
                 warn_user(
                     "score_estimator was fitted to some of the rows, so the p-value is too large: "
                     "fit the estimator to other rows"

@@ -225,11 +225,10 @@ class CorrectedReference(Reference):
         found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]
         return torch.stack(found).to("cpu", x.dtype)
 
-    def _inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _inputs(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """Return the inputs of both networks."""
         pair = (z.to(self.device, torch.float32) for z in (x, y))
-        left, right = (side.inputs(z) for side, z in zip(self.sides_, pair, strict=True))
-        return left, right
+        return [side.inputs(z) for side, z in zip(self.sides_, pair, strict=True)]
 
     def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable.

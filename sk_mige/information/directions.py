@@ -14,7 +14,7 @@ MARGIN = 1.1
 MIN_WEIGHT = 0.1
 
 
-def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+def related_directions(x: Tensor, y: Tensor) -> list[Tensor] | None:
     r"""Return the directions of x and y with significant canonical correlations.
 
     Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`. For
@@ -66,11 +66,10 @@ def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
     if k == 0:
         return None
     weights = [vectors[:, :k] * correlations[:k] for vectors in (left, right.mT)]
-    first, second = (
+    return [
         _span(torch.linalg.solve_triangular(factor.mT, w, upper=True))
         for factor, w in zip(factors, weights, strict=True)
-    )
-    return first, second
+    ]
 
 
 def _with_radius(z: Tensor) -> Tensor:

@@ -247,15 +247,13 @@ def _variables(
     return found, several
 
 
-def _windows(series: Variable, lag: int) -> tuple[Variable, Variable]:
+def _windows(series: Variable, lag: int) -> list[Variable]:
     """Return past and present values of a series, and of its derivatives."""
     rows, moved = (
         map(torch.from_numpy, past_and_present(part.numpy(), lag)) for part in series[1:]
     )
-    past, present = (
-        series._replace(rows=own, moved=slope) for own, slope in zip(rows, moved, strict=True)
-    )
-    return past, present
+    pairs = zip(rows, moved, strict=True)
+    return [series._replace(rows=own, moved=slope) for own, slope in pairs]
 
 
 def _estimate(

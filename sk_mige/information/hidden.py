@@ -66,15 +66,7 @@ def hidden_mutual_info_surrogate(
     """
     check_scores(score=score, hidden_score=hidden_score, joint_score=joint_score)
     h, z = check_codes(h=h, z=z)
-    if hidden_score is None and joint_score is None and is_ssge(score):
-        return _batched_surrogate(h, z, score)
-    medians = [median_bandwidth(squared_distances(part.detach())) for part in (h, z)]
-    ratio = scale_ratio(*medians).sqrt()
-    joint = centred_scores(joint_score or score, torch.cat([ratio * h, z], dim=1))
-    of_h, of_z = centred_scores(hidden_score or score, h), centred_scores(score, z)
-    d = h.shape[1]
-    h_part = mean_inner_product(of_h - ratio * joint[:, :d], h)
-    return -(h_part + mean_inner_product(of_z - joint[:, d:], z))
+    return _surrogate(h, z, hidden_score or score, score, joint_score or score)
 
 
 @full_precision
@@ -113,21 +105,32 @@ def mean_hidden_mutual_info_surrogate(
         raise ValueError(f"h must have shape (P, M, d_h), P parts of M rows; got {tuple(h.shape)}")
     check_codes(h=h.transpose(0, 1), z=z)
     if is_ssge(score):
-        return _batched_surrogate(h, z, score)
+        return _surrogate(h, z, score, score, score)
     parts = [hidden_mutual_info_surrogate(part, z, score=score) for part in h]
     return torch.stack(parts).mean()
 
 
-def _batched_surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
-    """Return the surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z)."""
+def _surrogate(
+    h: Tensor,
+    z: Tensor,
+    of_h: ScoreFunction | None,
+    of_z: ScoreFunction | None,
+    of_pair: ScoreFunction | None,
+) -> Tensor:
+    """Return the surrogate by three score functions, for h (..., M, d_h) and z (M, d_z)."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
     sigma_h, sigma_z = median_bandwidth(sq_h), median_bandwidth(sq_z)
     ratio = scale_ratio(sigma_h, sigma_z)[..., None, None]
     root, d = ratio.sqrt(), h.shape[-1]
     pair = torch.cat([root * h, z.expand(*h.shape[:-1], -1)], dim=-1)
     sq_pair = ratio * sq_h + sq_z
-    joint = ssge_scores(score, pair, sq_pair, median_bandwidth(sq_pair))
-    of_h = ssge_scores(score, h, sq_h, sigma_h)
-    of_z = ssge_scores(score, z, sq_z, sigma_z)
-    h_part = mean_inner_product(of_h - root * joint[..., :d], h)
-    return -(h_part + mean_inner_product(of_z - joint[..., d:], z))
+    joint = _scores(of_pair, pair, sq_pair, median_bandwidth(sq_pair))
+    h_part = mean_inner_product(_scores(of_h, h, sq_h, sigma_h) - root * joint[..., :d], h)
+    return -(h_part + mean_inner_product(_scores(of_z, z, sq_z, sigma_z) - joint[..., d:], z))
+
+
+def _scores(score: ScoreFunction | None, z: Tensor, sq_distances: Tensor, median: Tensor) -> Tensor:
+    """Return the centred scores. Only :func:`ssge` uses the known distances and median."""
+    if is_ssge(score):
+        return ssge_scores(score, z, sq_distances, median)
+    return centred_scores(score, z)

@@ -119,12 +119,11 @@ class LinearResiduals(ArrayState):
         a = right @ self.combinations
         return a, a - left @ self.weights, right
 
-    def exact_values(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def exact_values(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """Return the values of exact relations as combinations of x and of y, to 8 decimals."""
         left, right = self._centred(x, y)
         pair = left @ self.exact_x, right @ self.exact_y
-        first, second = (z.round(decimals=8) + 0.0 for z in pair)  # without negative zeros
-        return first, second
+        return [z.round(decimals=8) + 0.0 for z in pair]  # without negative zeros
 
     def _centred(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return x / self.x_scale - self.x_mean, y / self.y_scale - self.y_mean

@@ -297,7 +297,5 @@ def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tenso
             f"conditional must be a pair (mean, scale); got a tuple of length {len(conditional)}"
         )
     shape = tuple(z.shape[-2:])
-    mean, scale = conditional
-    return expanded("conditional's mean", mean, shape), expanded(
-        "conditional's scale", scale, shape
-    )
+    mean = expanded("conditional's mean", conditional[0], shape)
+    return mean, expanded("conditional's scale", conditional[1], shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from sk_mige._arrays import as_array
 from sk_mige.networks import evaluate
+from sk_mige.networks.marginal import code_moments
 
 from ._arguments import check_shape, is_missing, last_step, real_numbers, require
 from ._display import Axes, Display
@@ -279,13 +281,7 @@ def _information_about_x(encoder: Any, rows: NDArray[Any] | Tensor, seed: int) -
 
     The marginal density of z is the mixture of the conditional densities of all rows.
     """
-
-    def conditional(x: Tensor) -> Tensor:
-        code = encoder.module_(x)
-        assert code.conditional is not None  # the head has a closed form
-        return torch.stack(code.conditional, dim=1)
-
-    values = evaluate(encoder.module_, conditional, rows)
+    values = evaluate(encoder.module_, partial(code_moments, encoder.module_), rows)
     mean, scale = torch.from_numpy(values).double().unbind(1)
     noise = _noise(*mean.shape, seed=seed).double()
     total = 0.0

@@ -39,13 +39,9 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     radii = (x - x.mean(0)).square().sum(1)
     rank = torch.argsort(torch.argsort(radii, stable=True))
     generator = torch.Generator().manual_seed(0)
-    dealt = torch.cat(
-        [
-            start + torch.randperm(min(size, n - start), generator=generator, device="cpu")
-            for start in range(0, n, size)
-        ]
-    )
-    return dealt.to(x.device)[rank] % n_folds
+    strata = torch.arange(n, device="cpu").split(size)
+    dealt = [part[torch.randperm(len(part), generator=generator, device="cpu")] for part in strata]
+    return torch.cat(dealt).to(x.device)[rank] % n_folds
 
 
 def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) -> Tensor:

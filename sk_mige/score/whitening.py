@@ -98,12 +98,9 @@ class Whitening(TensorParts):
         if self.gains.numel() == 0:
             return self.rest**2 * float(squares.sum())
         gains = (self.gains + self.rest).square()
-        if basis is not None:
-            gains, vectors = gains[: basis.shape[1]], basis
-        else:
-            assert self.vectors is not None
-            vectors = self.vectors
-        shares = vectors.square()
+        vectors = self.vectors if basis is None else basis
+        assert vectors is not None
+        gains, shares = gains[: vectors.shape[1]], vectors.square()
         outside = (1 - shares.sum(1)).clamp_min(0) @ squares
         return float(squares @ shares @ gains) + self.rest**2 * float(outside)
 

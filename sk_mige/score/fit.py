@@ -33,7 +33,6 @@ from .spectrum import (
     ALPHAS,
     CHOLESKY_RESOLUTION,
     FLOAT32_RESOLUTION,
-    SpectralBasis,
     exceeds,
     kernel_basis,
     orthonormal_sections,
@@ -199,8 +198,7 @@ def _fit_points(
         kernel, alpha = _choose(points, fixed, projection, d, rows)
         expansion = replace(expansion, kernel=kernel)
     if math.isinf(alpha) and not settings.curl_free:
-        alone = ScoreModel(expansion, torch.zeros_like(expansion.centers))
-        fit = ScoreFit(alone, alpha, 0)
+        fit = ScoreFit(ScoreModel(expansion, torch.zeros_like(expansion.centers)), alpha, 0)
     else:
         matrices = expansion.matrices_at(sq)
         solve = _fit_gradients if settings.curl_free else _fit_sections
@@ -233,11 +231,10 @@ def fit_landmarks(
     vectors = orthonormal_sections(expansion.gram())
     total = summed(fold_sums)
     alpha = _given_alpha(settings)
-    if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
-        alpha = FALLBACK_ALPHA
-    elif alpha is None:
-        losses = [*fold_losses(expansion, vectors, fold_sums, ALPHAS)]
-        # Copies of a single row are all in one fold.
+    if alpha is None:
+        enough = total.n_samples >= MIN_SAMPLES_TO_CHOOSE
+        losses = [*fold_losses(expansion, vectors, fold_sums, ALPHAS)] if enough else []
+        # Copies of a single row are all in one fold, which gives no losses.
         alpha = _best_alpha(torch.stack(losses))[0] if losses else FALLBACK_ALPHA
     return _solve(expansion, vectors, total.fit, total.n_samples, settings, alpha)
 
@@ -293,7 +290,7 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
 
 
 def lift_expansion(
-    varying: VaryingSubspace, expansion: KernelExpansion, projection: Tensor | None = None
+    varying: VaryingSubspace, expansion: KernelExpansion, projection: Tensor | None
 ) -> KernelExpansion:
     """Map an expansion in coordinates of the varying subspace (r) to input coordinates (d)."""
     white, axes = expansion.whitening, varying.axes
@@ -502,7 +499,7 @@ def _fit_sections(
         coefficients = summed(t @ rows for t, rows in pairs)
     else:
         coefficients = basis.vectors @ (h[:, None] * summed(t @ rows for t, rows in pairs))
-    return _report(ScoreModel(ex, coefficients), alpha, basis, h)
+    return ScoreFit(ScoreModel(ex, coefficients), alpha, int((h > 0).sum()), basis.values)
 
 
 def _cholesky(gram: Tensor) -> Tensor | None:
@@ -568,10 +565,7 @@ def _solve(
     basis = spectral_basis(form.quadratic)
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
     coefficients = vectors @ (basis.vectors @ (h[:, None] * basis.project(form.linear)))
-    return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
-
-
-def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) -> ScoreFit:
+    model = ScoreModel(expansion, coefficients)
     return ScoreFit(model, alpha, int((h > 0).sum()), basis.values)
 
 

@@ -53,8 +53,6 @@ FEW = " of few columns"
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-# Columns that a classifier uses in each fold, or None for all columns.
-FoldColumns = list[list[int] | None]
 
 
 @dataclass
@@ -130,12 +128,12 @@ def choose_label_information(
     log_prior = np.log(counts / n)
     entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
     judged, posteriors = [], []
+    columns: dict[str, list[list[int]] | None] = dict.fromkeys(names)
     few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
-    columns: dict[str, FoldColumns] = dict.fromkeys(names, [None] * len(few))
-    columns |= {name + FEW: [*few] for name in names if any(few) and name != "table"}
-    data = scores, labels, folds, log_prior, seed
+    columns |= {name + FEW: few for name in names if any(few) and name != "table"}
+    rest = scores, labels, folds, log_prior, seed
     for name, own in columns.items():
-        fits, posterior, inside, as_fitted = _cross_fit(name, own, *data)
+        fits, posterior, inside, as_fitted = _cross_fit(name, own, *rest)
         gain = posterior[rows, labels] - log_prior[labels]
         held_out = float(gain.mean())
         in_sample = held_out if name.startswith(MEMORISING) else inside
@@ -151,7 +149,7 @@ def choose_label_information(
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
             continue
-        halves = [_cross_fit(e.name, columns[e.name], *data, half=k)[1] for k in range(2)]
+        halves = [_cross_fit(e.name, columns[e.name], *rest, half=k)[1] for k in range(2)]
         of_half = np.mean([half[rows, labels] - log_prior[labels] for half in halves])
         missing = max(0.0, e.held_out - float(of_half))
         if e.name.startswith(MEMORISING):
@@ -339,7 +337,7 @@ def _append_radius(scores: Floats) -> Floats:
 
 def _cross_fit(
     name: str,
-    columns: FoldColumns,
+    columns: list[list[int]] | None,
     scores: Floats,
     labels: Labels,
     folds: Labels,
@@ -353,15 +351,17 @@ def _cross_fit(
     permuted labels, which would need another calibration. The in-sample information is NaN for
     memorising candidates and with ``half``.
 
-    In a fold without columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are
-    fitted to every other training row, from the first or the second row. The normal scores are
-    computed from the ranks among these rows.
+    If columns are given for each fold, the classifiers use these columns only. For a fold without
+    columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are fitted to every other
+    training row, from the first or the second row. The normal scores are computed from the ranks
+    among these rows.
     """
     name = name.removesuffix(FEW)
     original, probability = scores, np.zeros((len(labels), len(log_prior)))
     fits: list[Any] = []
     training, inside = [], []
-    for fold, used in zip(np.unique(folds), columns, strict=True):
+    for k, fold in enumerate(np.unique(folds)):
+        used = None if columns is None else columns[k]
         out = folds == fold
         inner = np.flatnonzero(~out)
         if half is not None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from sk_mige.information.comparison import weigh
 from sk_mige.information.evidence import Z_90, Evidence
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import MixtureReference
@@ -35,7 +34,7 @@ MEMORISING = ("neighbors", "boosting", "trees")
 # Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
-TOLERANCE = 0.005
+TOLERANCE, MIN_WEIGHT = 0.005, 0.05
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of
@@ -143,7 +142,7 @@ def choose_label_information(
         posteriors.append(as_fitted)
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
-    weigh(judged, n, TOLERANCE)
+    _weigh(judged, n)
     used = [e for e in judged if e.weight]
     limits = 0.0
     for e in used:
@@ -487,3 +486,15 @@ def _smoothed(probability: Floats, log_prior: Floats, n: int) -> Floats:
 def _smoothing(n: int) -> float:
     """Return the weight of the prior in predicted probabilities."""
     return min(0.01, 5 / n)
+
+
+def _weigh(judged: list[Evidence], n: int) -> None:
+    """Set the weights from differences in evidence, divided by their standard errors."""
+    best = max(judged, key=lambda e: e.evidence)
+    for e in judged:
+        error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)
+        e.weight = float(np.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2))
+    for _ in range(2):
+        total = sum(e.weight for e in judged)
+        for e in judged:
+            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0

@@ -273,7 +273,7 @@ def ksg(x: Tensor, y: Tensor) -> float:
     return sum(float(ksg_terms(x, y, k).mean()) for k in ks) / len(ks)
 
 
-def weigh(judged: list[Evidence], n: int, tolerance: float = TOLERANCE) -> None:
+def weigh(judged: list[Evidence], n: int) -> None:
     """Set the weights from differences in evidence, divided by their standard errors."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
@@ -283,7 +283,7 @@ def weigh(judged: list[Evidence], n: int, tolerance: float = TOLERANCE) -> None:
         same = best.inputs == e.inputs
         if same and best.log_density is not None and e.log_density is not None:
             difference = best.log_density - e.log_density
-        error = max(tolerance, float(difference.std()) / math.sqrt(n))
+        error = max(TOLERANCE, float(difference.std()) / math.sqrt(n))
         e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
     for _ in range(2):
         total = sum(e.weight for e in judged)

@@ -47,10 +47,7 @@ class GaussianMixtureScore(ExactScore):
     """
 
     def __init__(
-        self,
-        means: ArrayLike,
-        covariances: ArrayLike = 1.0,
-        weights: ArrayLike | None = None,
+        self, means: ArrayLike, covariances: ArrayLike = 1.0, weights: ArrayLike | None = None
     ) -> None:
         centres = np.asarray(means, dtype=np.float64)
         if centres.ndim != 2 or 0 in centres.shape:

@@ -20,12 +20,7 @@ from sk_mige.score import Whitening, whitening
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset
-from sk_mige.training.device import (
-    available_device,
-    device_of_stored,
-    resolve_device,
-    seeded,
-)
+from sk_mige.training.device import available_device, device_of_stored, resolve_device, seeded
 from sk_mige.training.net import EncoderNet
 
 from ._base import as_sizes

@@ -23,12 +23,7 @@ from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 from sk_mige.score.folds import sample_folds
 from sk_mige.score.kernels import Kernel, resolve_kernel
 from sk_mige.score.outliers import outlying_rows, warn_of_outliers
-from sk_mige.score.select import (
-    CandidateGrid,
-    candidates,
-    cross_validate_scores,
-    finalists,
-)
+from sk_mige.score.select import CandidateGrid, candidates, cross_validate_scores, finalists
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 

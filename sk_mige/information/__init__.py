@@ -39,11 +39,7 @@ from sk_mige.information.hidden import hidden_mutual_info_surrogate
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms, local_dimension
 from sk_mige.information.prior import PriorMatching
-from sk_mige.information.references import (
-    GaussianReference,
-    MixtureReference,
-    StudentReference,
-)
+from sk_mige.information.references import GaussianReference, MixtureReference, StudentReference
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 from sk_mige.information.views import multiview_mutual_info_surrogate

@@ -18,11 +18,7 @@ from sk_mige.information.comparison import (
 from sk_mige.information.correction import MAX_COLUMNS
 from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.resolution import interval_of
-from sk_mige.information.screening import (
-    ColumnsReference,
-    detectable_information,
-    related_columns,
-)
+from sk_mige.information.screening import ColumnsReference, detectable_information, related_columns
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "additive", "network")
 

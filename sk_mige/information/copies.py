@@ -26,11 +26,7 @@ PART_VALUES = 2**21
 
 
 def information_of_copies(
-    encode: Callable[[Tensor], Tensor],
-    parts: Iterable[Tensor],
-    n: int,
-    *,
-    shuffled: bool = False,
+    encode: Callable[[Tensor], Tensor], parts: Iterable[Tensor], n: int, *, shuffled: bool = False
 ) -> float:
     """Return the mutual information between the codes of two incomplete copies of each row.
 

@@ -60,10 +60,7 @@ class ScoreNetwork(nn.Module):
     """
 
     def __init__(
-        self,
-        n_features: int,
-        hidden_layer_sizes: Sequence[int] = (128, 128),
-        n_directions: int = 1,
+        self, n_features: int, hidden_layer_sizes: Sequence[int] = (128, 128), n_directions: int = 1
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []

@@ -2,13 +2,7 @@
 
 from .base import Description, FunctionObjective, Information, Objective, Problem
 from .bottleneck import BottleneckLoss, InformationBottleneck
-from .critics import (
-    CriticBound,
-    CriticInfoMax,
-    CriticTerm,
-    FeatureCriticInfoMax,
-    ViewCriticInfoMax,
-)
+from .critics import CriticBound, CriticInfoMax, CriticTerm, FeatureCriticInfoMax, ViewCriticInfoMax
 from .infomax import InfoMax, PriorMatched
 from .information import MIGE, Critic, Variational
 from .likelihoods import ClassLikelihood, GaussianLikelihood

@@ -11,12 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_mige.information import (
-    ConcatenatedCritic,
-    GaussianCritic,
-    SeparableCritic,
-    make_bound,
-)
+from sk_mige.information import ConcatenatedCritic, GaussianCritic, SeparableCritic, make_bound
 from sk_mige.networks import Code
 
 from .base import InformationTerm, Objective

@@ -40,12 +40,7 @@ from .spectrum import (
     significant,
     spectral_basis,
 )
-from .subspace import (
-    VaryingSubspace,
-    fold_coordinates,
-    sample_subspace,
-    varying_units,
-)
+from .subspace import VaryingSubspace, fold_coordinates, sample_subspace, varying_units
 
 MIN_SAMPLES_TO_CHOOSE = 12  # folds of fewer samples are too small
 FALLBACK_ALPHA = 0.1
@@ -316,11 +311,7 @@ def _given_alpha(settings: ScoreSettings) -> float | None:
 
 
 def _choose(
-    x: Tensor,
-    settings: ScoreSettings,
-    projection: Tensor | None,
-    n_features: int,
-    rows: Tensor,
+    x: Tensor, settings: ScoreSettings, projection: Tensor | None, n_features: int, rows: Tensor
 ) -> tuple[Kernel, float]:
     """Choose kernel and strength by Hyvärinen's loss on held-out rows.
 

@@ -124,11 +124,7 @@ class WhitenedSamples:
     """
 
     def __init__(
-        self,
-        white: Whitening,
-        y: Tensor,
-        bases: list[RadialBase],
-        projection: Tensor | None = None,
+        self, white: Whitening, y: Tensor, bases: list[RadialBase], projection: Tensor | None = None
     ) -> None:
         self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
         self.n_features, self.gain = white.n_features, white.largest_gain

@@ -8,14 +8,7 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase, fit_base
-from .kernels import (
-    GAUSSIAN,
-    ROUGH,
-    Kernel,
-    KernelMatrices,
-    median_bandwidth,
-    squared_distances,
-)
+from .kernels import GAUSSIAN, ROUGH, Kernel, KernelMatrices, median_bandwidth, squared_distances
 from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter

@@ -98,8 +98,7 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     draws = torch.linalg.solve_triangular(factor.mT, torch.from_numpy(noise).to(gram), upper=True)
     draws *= (n * alpha / N_DRAWS) ** 0.5
     return ScoreErrors(
-        torch.cat([basis.gram(y) @ draws for y in points]),
-        _norm_root(model, ex) / freedom**0.5,
+        torch.cat([basis.gram(y) @ draws for y in points]), _norm_root(model, ex) / freedom**0.5
     )
 
 

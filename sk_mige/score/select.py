@@ -121,10 +121,7 @@ def cross_validate_scores(
 
 
 def select_candidate(
-    losses: Tensor,
-    bounds: Tensor,
-    reference: Tensor | None = None,
-    simplest: Tensor | None = None,
+    losses: Tensor, bounds: Tensor, reference: Tensor | None = None, simplest: Tensor | None = None
 ) -> int:
     """Select a candidate by held-out losses, with rules against overfitting.
 
@@ -253,10 +250,7 @@ def _standard_error(values: Tensor) -> Tensor:
 
 
 def _split_losses(
-    train: Tensor,
-    held_out: Tensor,
-    grid: CandidateGrid,
-    n_features: int | None,
+    train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
 ) -> tuple[Tensor, Tensor]:
     """Return the losses and bounds of all candidates on one split."""
     d = n_features or train.shape[1]
@@ -274,9 +268,7 @@ def _split_losses(
 
 
 def _whitened_losses(
-    train: WhitenedSamples,
-    held: WhitenedSamples,
-    grid: CandidateGrid,
+    train: WhitenedSamples, held: WhitenedSamples, grid: CandidateGrid
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
     n, bases = len(train.y), range(len(grid.bases))

@@ -13,10 +13,7 @@ from .precision import full_precision
 
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
 # the base.
-ALPHAS: tuple[float, ...] = (
-    *(10.0 ** (k / 2) for k in range(-12, 3)),
-    math.inf,
-)
+ALPHAS: tuple[float, ...] = (*(10.0 ** (k / 2) for k in range(-12, 3)), math.inf)
 # Smallest usable eigenvalue of a kernel, relative to the largest, with a summed quadratic form.
 RESOLUTION = 1e-10
 # Limits on the smallest eigenvalue of a Gram matrix, divided by n. Above the first limit, float32
@@ -26,9 +23,7 @@ FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 
 
 def leading_eigenpairs(
-    eigenvalues: Tensor,
-    n_eigen: int | None = None,
-    eigen_threshold: float | Tensor | None = 0.99,
+    eigenvalues: Tensor, n_eigen: int | None = None, eigen_threshold: float | Tensor | None = 0.99
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 

@@ -39,7 +39,7 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     radii = (x - x.mean(0)).square().sum(1)
     rank = torch.argsort(torch.argsort(radii, stable=True))
     generator = torch.Generator().manual_seed(0)
-    strata = torch.arange(n, device="cpu").split(size)
+    strata = torch.split(torch.arange(n, device="cpu"), size)
     dealt = [part[torch.randperm(len(part), generator=generator, device="cpu")] for part in strata]
     return torch.cat(dealt).to(x.device)[rank] % n_folds
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from sk_mige import MIGEEncoder
 from sk_mige.training.net import EncoderNet
@@ -38,6 +39,13 @@ def X() -> np.ndarray:
 def y(X: np.ndarray) -> np.ndarray:
     """Return the class of each row of X, the sign of its first feature."""
     return (X[:, 0] > 0).astype(int)
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's digits with pixels in [0, 1], and their classes."""
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
 
 
 def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

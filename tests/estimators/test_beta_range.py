@@ -13,7 +13,6 @@ import pytest
 import skops.io
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from torch import nn
@@ -31,12 +30,6 @@ RANGE = (1e-3, 1.0)
 
 def ranged(*args: Any, beta: Any = RANGE, **parameters: Any) -> InformationBottleneck:
     return InformationBottleneck(*args, beta=beta, **parameters)
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    X, y = load_digits(return_X_y=True)
-    return X / 16, y
 
 
 @pytest.fixture(scope="module")

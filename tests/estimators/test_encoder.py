@@ -13,7 +13,6 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -32,12 +31,6 @@ from .conftest import small
 def X() -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.normal(size=(150, 3)) @ rng.normal(size=(3, 16)) + rng.normal(size=(150, 16)) / 9
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    X, y = load_digits(return_X_y=True)
-    return X / 16, y
 
 
 def effective_rank(Z: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import is_classifier, is_regressor
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,12 +21,6 @@ from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
 from .conftest import small
 
 REGRESSION = InformationBottleneck(task="regression")
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    X, y = load_digits(return_X_y=True)
-    return X / 16, y
 
 
 def sigma(encoder: MIGEEncoder, X: np.ndarray) -> np.ndarray:

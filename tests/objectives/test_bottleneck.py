@@ -21,11 +21,6 @@ from sk_mige.objectives import (
 from sk_mige.score import ssge
 
 
-@pytest.fixture
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
 def gaussian_code(generator: torch.Generator, n: int = 100, k: int = 3) -> Code:
     mean = torch.randn(n, k, generator=generator)
     scale = torch.rand(n, k, generator=generator) + 0.1

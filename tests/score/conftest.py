@@ -42,6 +42,12 @@ KINDS = {
 }
 
 
+def gaussian(n: int, d: int, seed: int = 0) -> Tensor:
+    """Draw n rows of d independent normal features."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+
+
 @pytest.fixture(params=KINDS)
 def fitted(request: pytest.FixtureRequest) -> tuple[ScoreFit, Tensor]:
     """Fit each kind of model, and draw five other points."""

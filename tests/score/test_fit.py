@@ -17,10 +17,7 @@ from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fold_coordinates, sample_subspace
 from sk_mige.score.units import feature_units
 
-
-def gaussian(n, d, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+from .conftest import gaussian
 
 
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)

@@ -10,10 +10,7 @@ from sk_mige.score import ScoreSettings, fit_dense
 from sk_mige.score.folds import hashed_folds, radial_folds, sample_folds
 from sk_mige.score.subspace import sample_subspace
 
-
-def gaussian(n, d, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+from .conftest import gaussian
 
 
 def test_without_copies_folds_are_radial_folds():

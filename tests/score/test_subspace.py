@@ -9,6 +9,8 @@ from sk_mige.score import ScoreSettings, fit_dense
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.subspace import varying_directions
 
+from .conftest import gaussian
+
 KINDS = [
     {},
     {"curl_free": True},
@@ -16,11 +18,6 @@ KINDS = [
     {"shrinkage": 1.0},
     {"eigen_threshold": 0.9, "base": None, "whiten": False},
 ]
-
-
-def gaussian(n, d, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=generator, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1.0, 1e-6, 1e6), (1e-9, 1e-9, 1e-9)])

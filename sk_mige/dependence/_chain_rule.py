@@ -362,8 +362,7 @@ def _with_candidates(estimator: Estimator, x: Array, y: Array) -> Estimator:
     are_labels = [is_discrete(z) for z in (x, y)]
     known = LABEL_CANDIDATES[1:] if any(are_labels) else CANDIDATES
     kept = [name for name in names if name in known]
-    fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
-    return fitting
+    return fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
 
 
 def _fit(name: str, estimator: Estimator, x: Array, y: Array) -> Estimator:
@@ -372,10 +371,9 @@ def _fit(name: str, estimator: Estimator, x: Array, y: Array) -> Estimator:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            fitted.fit(x, y)
+            return fitted.fit(x, y)
     except ValueError as error:
         raise ValueError(f"{name}, as I(X; Y), cannot be estimated: {error}") from error
-    return fitted
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:

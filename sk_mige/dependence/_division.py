@@ -109,9 +109,7 @@ class DividedPair:
     def pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
         """Return the pointwise information of new rows."""
         tables = self._tables(x, y)
-        total = np.zeros(len(x))
-        for fit in self.fits:
-            total += fit.pmi(tables)
+        total = sum((fit.pmi(tables) for fit in self.fits), start=np.zeros(len(x)))
         pair = self._with_relations(x, y)
         for own, causes, effects in zip(self.functions, pair[::-1], pair, strict=True):
             for k, function in own.items():

@@ -174,8 +174,7 @@ class MIGETerm(InformationTerm):
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
         """Return a surrogate of I(x; z), and None because the term has no learned parts."""
         if self.marginal == "classes":
-            assert code.conditional is not None
-            return _within_classes(code.conditional, y), None
+            return _within_classes(code, y), None
         if code.conditional is None and code.z.ndim == 2:
             surrogate = mutual_info_surrogate(
                 x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
@@ -192,19 +191,19 @@ class MIGETerm(InformationTerm):
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
         """Return an upper bound in nats of I(x; z), or of I(x; z | y) for ``"classes"``."""
-        assert code.conditional is not None
         if self.marginal == "classes":
-            return _within_classes(code.conditional, y)
-        return gaussian_mutual_info(*code.conditional)
+            return _within_classes(code, y)
+        return super().upper_bound(code, y)
 
 
-def _within_classes(conditional: tuple[Tensor, Tensor], y: Tensor | None) -> Tensor:
+def _within_classes(code: Code, y: Tensor | None) -> Tensor:
     """Return an upper bound of I(x; z | y) in nats, without the entropy H(y) of the classes."""
+    assert code.conditional is not None
     assert y is not None
     ordered = y.sort().values
     size = torch.searchsorted(ordered, y, right=True) - torch.searchsorted(ordered, y)
     entropy = -(size / len(y)).log().mean()  # of the rows' classes
-    return gaussian_mutual_info(*conditional, labels=y) - entropy
+    return gaussian_mutual_info(*code.conditional, labels=y) - entropy
 
 
 def patches(features: Tensor) -> Tensor:

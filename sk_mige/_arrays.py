@@ -19,14 +19,19 @@ def column_names(values: Any) -> list[str] | None:
 
 
 def readable(values: Any, name: str) -> Any:
-    """Convert a tensor to an array. Masked, sparse and complex values raise an error.
+    """Convert tensors to arrays. Masked, sparse and complex values raise an error.
 
-    Mappings, sets and iterators also raise an error, because NumPy stores each as a single object.
+    Mappings, sets, iterators and lazy data frames also raise an error, because NumPy stores each as
+    a single object.
     """
-    if isinstance(values, Mapping | Set | Iterator) and not sp.issparse(values):
-        raise TypeError(
-            f"{name} is a {type(values).__name__}: pass an array, a data frame or a list"
-        )
+    kind = type(values).__name__
+    if getattr(getattr(values, "dtype", None), "names", None) is not None:
+        kind = "structured array"
+    unreadable = isinstance(values, Mapping | Set | Iterator) and not sp.issparse(values)
+    if unreadable or kind in ("LazyFrame", "structured array"):
+        raise TypeError(f"{name} is a {kind}: pass an array of numbers, a data frame or a list")
+    if isinstance(values, list | tuple) and len(values) and isinstance(values[0], torch.Tensor):
+        return [readable(value, name) for value in values]
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")
     if isinstance(values, torch.Tensor):

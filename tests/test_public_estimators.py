@@ -23,6 +23,7 @@ import pytest
 import skops.io
 import torch
 from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
 
 import sk_mige
 from sk_mige import (
@@ -257,6 +258,28 @@ def test_missing_values_of_a_frame_are_named_as_missing(name: str, kind: str) ->
 def test_a_container_that_is_no_table_is_named(name: str, make: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match=r"^X is a .*: pass an array"):
         fit(name, make([(0.0, 1.0), (1.0, 2.0)]))
+
+
+@examples
+def test_lazy_frames_and_structured_arrays_are_named(name: str) -> None:
+    frame = pl.DataFrame(X)
+    for rows, kind in [
+        (frame.lazy(), "LazyFrame"),
+        (frame.to_numpy(structured=True), "structured"),
+    ]:
+        with pytest.raises(TypeError, match=f"^X is a {kind}.*: pass an array"):
+            fit(name, rows)
+
+
+@examples
+def test_an_estimator_is_not_fitted_after_a_fit_that_failed(name: str) -> None:
+    estimator: Any = clone(EXAMPLES[name])
+    with pytest.raises(ValueError, match=r"constant|number"):
+        estimator.fit(np.ones_like(X), Y[1:])
+    for method in METHODS:
+        if hasattr(estimator, method):
+            with pytest.raises(NotFittedError):
+                getattr(estimator, method)(X, *([OTHER] if method == "pmi" else []))
 
 
 @examples

@@ -432,7 +432,8 @@ class MIGEEncoder(
                 f"max_epochs={self.max_epochs}: increase max_epochs, or delete the file"
             )
         rows = to_rows(X)
-        with self._trainer.threads():
+        # Random transforms of a data set draw from torch's generators.
+        with self._trainer.threads(), seeded(self._seed, self._device):
             if self._architecture.n_targets:
                 by_class = targets if self.task_ == "classification" else None
                 self._marginal = marginal_of(self.module_, rows, by_class, self._seed, read_parts)
@@ -689,7 +690,7 @@ class MIGEEncoder(
         >>> bool(weak.transform(X).std() > strong.transform(X).std())
         True
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         state = copy.deepcopy(self.__getstate__())
         architecture = state["_architecture"].at_beta(beta)
         state["mode"].set_params(beta=architecture.beta)
@@ -718,7 +719,7 @@ class MIGEEncoder(
             set, one draw of z or the output of a submodule. For a Dask array, the result is a Dask
             array.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         if is_dask(X):
             if out is not None:
                 raise ValueError("out is for data in memory: store a Dask array by da.store")
@@ -732,7 +733,7 @@ class MIGEEncoder(
 
     def _queries(self, X: Any, method: str) -> Any:
         """Return validated inputs as rows, and raise if a prediction needs a missing decoder."""
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         if method != "transform" and _predicts(self) and self._architecture.n_targets == 0:
             raise NotFittedError(
                 f"{type(self).__name__} was fitted without targets before mode={self.mode!r} was "

@@ -15,6 +15,7 @@ from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, default_convert
 
+from sk_mige._arrays import as_array
 from sk_mige.training.items import NO_OPTIONS, ItemRows, is_data_set
 
 from ._rows import (
@@ -105,6 +106,8 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
         return rows, rows.item_shape
     _check_no_list_of_items(X)
     X = as_rows(X)
+    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:  # a list of images
+        X = as_array(X, "X")
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2 and not sp.issparse(X):
         xp, _ = get_namespace(X)

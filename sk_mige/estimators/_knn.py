@@ -123,7 +123,7 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
         ndarray of shape (n_samples, n_classes)
             Fractions of votes. Each row sums to 1.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "_labels")
         return neighbour_votes(
             self._rows,
             self._labels,

@@ -209,7 +209,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities. Each row sums to 1.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "module_")
         rows = to_rows(check_rows(self, X, reset=False, min_rows=1))
 
         def probabilities(x: Tensor) -> Tensor:

@@ -351,12 +351,13 @@ def as_rows(X: Any) -> Any:
             f"X is the path or string {str(X)!r:.80}: pass rows. For a folder of images, pass a "
             "data set to MIGEEncoder, such as torchvision.datasets.ImageFolder(folder, ToTensor())"
         )
+    X = readable(X, "X")
     check_no_dates(X, "X")
     names = column_names(X) or []
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"X has several columns with the name {repeated!r}: rename them")
-    return readable(X, "X")
+    return X
 
 
 def _is_integral(X: Any) -> bool:

@@ -68,7 +68,7 @@ class ScoreTransformer(
 
     def _check_query(self, X: Any) -> Any:
         """Validate points at which a fitted estimator is evaluated."""
-        check_is_fitted(self)
+        check_is_fitted(self, ("_model", "net_"), all_or_any=any)
         return check_samples(self, X, reset=False)
 
     def __sklearn_tags__(self) -> Any:
@@ -120,7 +120,7 @@ class BaseScoreEstimator(ScoreTransformer):
             If the scores of a column are outside the range of the dtype of X.
         """
         if is_dask(X):
-            check_is_fitted(self)
+            check_is_fitted(self, "_model")
             return by_blocks(self.transform, X, X.shape[1], np.float64)
         X = self._check_query(X)
         return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
@@ -444,7 +444,7 @@ class BaseScoreEstimator(ScoreTransformer):
             0.4. A further warning is given if the variance of the chains significantly exceeds 1.5
             times that of the centres.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "_model")
         log_density = self._log_density()
         x = langevin(
             confined_score(self._model),

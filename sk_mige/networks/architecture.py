@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from math import prod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -130,12 +131,13 @@ class Architecture:
 
     def _encoder(self, n_outputs: int) -> nn.Module:
         shape = self.input_shape
-        if shape is not None and (min(shape) < 1 or prod(shape) != self.n_features):
-            raise ValueError(
-                f"input_shape={shape} holds {prod(shape)} values, but X has {self.n_features} "
-                "features: pass an input_shape of positive sizes whose product is the number of "
-                "features"
-            )
+        if shape is not None:
+            whole = all(isinstance(size, Integral) for size in shape)
+            if not whole or min(shape, default=0) < 1 or prod(shape) != self.n_features:
+                raise ValueError(
+                    f"input_shape={shape} must hold positive integers whose product is "
+                    f"{self.n_features}, the number of features of X"
+                )
         if isinstance(self.encoder, nn.Module):
             return copy.deepcopy(self.encoder)
         if self.encoder == "mlp":

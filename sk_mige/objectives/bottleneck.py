@@ -97,6 +97,7 @@ class BottleneckLoss(Objective):
         self.beta = beta
         self.max_information = max_information
         self.ramp = 1.0
+        self.ranged = False
         start = None
         if max_information is not None:  # multiplicative steps cannot increase a β of 0
             start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
@@ -122,6 +123,7 @@ class BottleneckLoss(Objective):
         if information is not None:
             loss = loss + beta * information
         if code.beta is not None:
+            self.ranged = True
             loss = loss / (1 + code.beta / self.beta)
         return loss if own_loss is None else loss + own_loss
 
@@ -139,7 +141,7 @@ class BottleneckLoss(Objective):
 
     def fitted_attributes(self) -> dict[str, float]:
         """Return β and the information, and warn if the information exceeds ``max_information``."""
-        beta = {"beta_": self.current_beta}
+        beta = {"beta_": self.current_beta * (1.0 if self.ranged else self.ramp)}
         if self.reached is None or self.max_information is None:
             return beta
         information = float(self.reached)

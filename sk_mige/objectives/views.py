@@ -81,7 +81,7 @@ class ViewInformation(Information):
 
     def loss(self, z: Tensor) -> Tensor:
         """Return the loss of representations z (S, M, K) as a scalar tensor."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define the method loss(z)")
 
     def _batch_loss(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         return self.loss(code.z)

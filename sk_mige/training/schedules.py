@@ -201,8 +201,8 @@ class BetaWarmup(Shown):
             net.criterion_.ramp = self.factor(_step(net), net.batches_an_epoch)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Restore the full β."""
-        net.criterion_.ramp = 1.0
+        """Keep the factor that the run has reached."""
+        net.criterion_.ramp = min(1.0, net.finished_epochs / self.epochs)
 
 
 class WeightAveraging(Shown):

@@ -52,9 +52,9 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     if task == "classification":
         return _check_class_labels(estimator, X, y)
     check_no_dates(y, "y")
-    options: dict[str, Any] = {"ensure_2d": False, "estimator": estimator, "input_name": "y"}
+    options: dict[str, Any] = {"ensure_2d": False, "allow_nd": True, "input_name": "y"}
     try:
-        values: NDArray[Any] = check_array(y, dtype=np.float64, **options)
+        values: NDArray[Any] = check_array(y, dtype=np.float64, estimator=estimator, **options)
     except (OverflowError, TypeError, ValueError) as error:
         check_numbers(y, "y", error)
         raise

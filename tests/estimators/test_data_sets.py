@@ -98,6 +98,8 @@ def assert_equal_weights(a: MIGEEncoder, b: MIGEEncoder) -> None:
 SOURCES = {
     "images": IMAGES,
     "images of one channel": IMAGES[:, 0],
+    "list of images": list(IMAGES),
+    "list of tensors with a graph": list(torch.tensor(IMAGES, requires_grad=True)),
     "TensorDataset": PAIRS,
     "inputs alone": TensorDataset(torch.as_tensor(IMAGES)),
     "flat inputs": Items(lambda i: ROWS[i]),
@@ -131,6 +133,12 @@ def test_a_fit_does_not_depend_on_the_source_of_the_rows(source: str, mode: str)
     expected = of_rows.transform(ROWS)
     assert np.array_equal(encoder.transform(SOURCES[source]), expected)
     assert np.array_equal(encoder.transform(ROWS), expected)
+
+
+def test_a_seed_determines_the_random_changes_of_items_by_torch() -> None:
+    noisy = Items(lambda i: torch.as_tensor(ROWS[i]) + torch.randn(64))
+    for mode in ("infomax", "units of the input"):
+        assert_equal_weights(small(MODES[mode]).fit(noisy), small(MODES[mode]).fit(noisy))
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -162,7 +162,8 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ),
         ({"device": "gpu"}, r"device='gpu' is not a device: use 'auto'"),
         ({"encoder": "conv"}, r"encoder='conv' needs input_shape=\(channels, height, width\)"),
-        ({"input_shape": (3, 3)}, r"input_shape=\(3, 3\) holds 9 values, but X has 8 features"),
+        ({"input_shape": (2.0, 4.0)}, r"input_shape=\(2\.0, 4\.0\) must hold positive integers"),
+        ({"input_shape": (3, 3)}, r"input_shape=\(3, 3\) must .* product is 8, the number"),
         (
             {"encoder": "conv", "input_shape": (2, 2, 2)},
             r"2 x 2 pixels are too small.*At least 8 x 8",
@@ -258,7 +259,7 @@ def test_unknown_layers_are_refused_with_the_known_ones() -> None:
             r"label type: continuous.*mode=InformationBottleneck\(task='regression'\)",
         ),
         (np.eye(40)[:, :3], "classification", r"shape \(40, 3\).*pass y.argmax\(axis=1\)"),
-        (X.reshape(40, 2, 2, 2), "regression", "dim"),
+        (X.reshape(40, 2, 2, 2), "regression", r"y must have shape \(n,\) or"),
         (np.array(["a", "b"] * 20), "regression", "y must be a table of numbers"),
         (np.arange(40).astype("M8[D]"), "regression", "y holds dates or durations"),
         (X[:, 0] * 1e300, "classification", "label type: continuous"),

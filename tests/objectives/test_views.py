@@ -144,6 +144,14 @@ def test_held_out_rows_are_scored_without_a_value_of_the_loss(objective: ViewInf
     assert np.isfinite(encoder.fit(X).history_[-1]["valid_loss"])  # minus score, as of MIGE
 
 
+def test_an_objective_without_a_loss_is_named() -> None:
+    class Empty(ViewInformation):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty must define the method loss\(z\)"):
+        MIGEEncoder(2, mode=InfoMax(Empty(), n_views=2)).fit(np.eye(8))
+
+
 @objectives
 def test_a_single_view_is_refused_with_the_remedy(objective: ViewInformation) -> None:
     for mode in (InfoMax(objective), InfoMax(objective, layer="conv")):

@@ -110,6 +110,15 @@ def test_beta_grows_from_batch_to_batch_over_all_runs(calls: str) -> None:
     assert encoder.beta_ == 0.5
 
 
+@pytest.mark.parametrize(("epochs", "beta"), [(1, 0.125), (4, 0.5), (5, 0.5)])
+def test_beta_is_the_weight_that_a_warm_up_has_reached(epochs: int, beta: float) -> None:
+    mode = InformationBottleneck(beta=0.5)
+    parameters = SMALL | {"max_epochs": epochs, "callbacks": [BetaWarmup(4)]}
+    encoder = MIGEEncoder(**parameters, mode=mode)
+    assert encoder.fit(X, Y).beta_ == beta
+    assert encoder.set_params(callbacks=None).fit(X, Y).beta_ == 0.5
+
+
 def test_warm_up_starts_with_a_loss_of_the_likelihood_alone() -> None:
     encoders = [
         MIGEEncoder(**SMALL | {"batch_size": 60, "max_epochs": 1}, mode=mode, callbacks=callbacks)

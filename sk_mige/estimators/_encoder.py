@@ -232,10 +232,10 @@ class MIGEEncoder(
     Notes
     -----
     The networks compute in float32. Results of ``transform`` have the dtype of X if X is float32 or
-    float64. For arrays of integers, results are float32. For arrays of float16, and for integers in
-    lists and data frames, results are float64. For data sets, results are float64 if the inputs are
-    float64, and float32 otherwise. In a regression, predicted values are float32 if the targets of
-    ``fit`` were float32, and float64 otherwise.
+    float64. For arrays of integers, results are float32. For arrays of float16, for data frames of
+    polars, and for integers in lists and data frames, results are float64. For data sets, results
+    are float64 if the inputs are float64, and float32 otherwise. In a regression, predicted values
+    are float32 if the targets of ``fit`` were float32, and float64 otherwise.
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
     linear layers and batch norms, no concatenated critic, and at most 2·10⁹ floating-point

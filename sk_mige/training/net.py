@@ -107,6 +107,18 @@ class EncoderNet(NeuralNet):
         self.criterion_ = self.criterion
         return self
 
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> EncoderNet:
+        """Create the optimizer. An error names the parameter."""
+        try:
+            super().initialize_optimizer(*args, **kwargs)
+            len(self.optimizer_.param_groups)
+        except (AttributeError, TypeError) as error:
+            raise TypeError(
+                f"optimizer: {error}; pass a class of torch.optim, or a function (parameters, lr) "
+                "that returns an optimizer"
+            ) from error
+        return self
+
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Copy the weights at the start of training."""
         self._good_weights = [tensor.clone() for tensor in self._tensors()]

@@ -318,6 +318,11 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     >>> type(factory([torch.zeros(2, requires_grad=True)], lr=1e-3)).__name__
     'Adam'
     """
+    if isinstance(optimizer, partial) and "lr" in optimizer.keywords:
+        rate = optimizer.keywords["lr"]
+        raise ValueError(
+            f"optimizer sets lr={rate}, but training uses the parameter lr: set lr={rate}"
+        )
     if not isinstance(optimizer, str):
         return optimizer
     return partial(OPTIMIZERS[optimizer], fused=device.type in FUSED or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,10 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"max_epochs": 0}, r"'max_epochs' parameter"),
         ({"encoder": "transformer"}, r"'encoder' parameter.*'transformer' instead"),
         ({"optimizer": "lion"}, r"'optimizer' parameter"),
+        (
+            {"optimizer": partial(torch.optim.SGD, lr=0.1)},
+            r"optimizer sets lr=0.1, but training uses the parameter lr: set lr=0.1",
+        ),
         ({"score_estimator": "ssge"}, r"'score_estimator' parameter.*'ssge' instead"),
         ({"score_estimator": SSGEScoreEstimatorCV()}, "an instance of .*SSGEScoreEstimator"),
         ({"lr_schedule": "exponential"}, r"'lr_schedule' parameter"),
@@ -210,6 +215,14 @@ def test_settings_of_a_score_estimator_that_training_does_not_use_are_named() ->
         estimator = SSGEScoreEstimator(**ignored)
         with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not use"):
             small(score_estimator=estimator).fit(X)
+
+
+@pytest.mark.parametrize("optimizer", [lambda weights: None, lambda weights, lr: None])
+def test_factories_must_make_optimizers(optimizer: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"^optimizer: .*a function \(parameters, lr\) that returns"
+    ):
+        small(optimizer=optimizer).fit(X)
 
 
 def test_factories_must_make_modules() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -75,6 +75,27 @@ def built_apart(seed: int) -> Iterator[None]:
     """
     generator = torch.Generator().manual_seed(seed)
     with isolated(torch.device("cpu")), _OwnLayers(generator):
+        yield
+
+
+@contextmanager
+def on_cpu() -> Iterator[None]:
+    """Create tensors on the CPU inside the context, whatever the caller's default device.
+
+    The context ``torch.device("cpu")`` slows down every torch call, including calls in worker
+    processes that start inside the context. If torch's default device is the CPU, the context
+    therefore has no effect.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige._contexts import on_cpu
+    >>> with torch.device("meta"), on_cpu():
+    ...     torch.ones(1).device.type
+    'cpu'
+    """
+    usual = torch.empty(0).device.type == "cpu"
+    with nullcontext() if usual else torch.device("cpu"):
         yield
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from sk_mige.information.copies import information_of_copies
 
 from ._arrays import check_labels, check_numbers, float_array, like_frame, readable
+from ._contexts import on_cpu
 
 __all__ = [
     "expected_calibration_error",
@@ -251,6 +252,7 @@ def risk_coverage_curve(
     return covered / len(correct), np.repeat(error, counts).cumsum() / covered
 
 
+@on_cpu()
 def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: bool = False) -> float:
     r"""Return the information in the representations of a fitted transformer, in nats.
 

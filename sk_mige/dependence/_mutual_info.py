@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige._arrays import column_names
+from sk_mige._contexts import on_cpu
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information._samples import check_count, check_same_length
@@ -204,6 +205,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_cpu()
     def fit(self, X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> Self:
         """Estimate the information.
 
@@ -272,6 +274,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self.pointwise_ = self.pointwise_[owner]
         return self
 
+    @on_cpu()
     def pmi(self, X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> NDArray[np.float64]:
         """Return the pointwise information log p(x, y) / (p(x) p(y)) of new rows.
 
@@ -317,6 +320,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         own = self._chosen.pointwise(left, right, self._components(*ordered), self._kept(*ordered))
         return own.numpy() + difference
 
+    @on_cpu()
     def permutation_test(self, n_permutations: int = 999) -> float:
         """Return the p-value of a permutation test of independence.
 

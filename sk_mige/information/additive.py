@@ -133,7 +133,8 @@ class _Density(ArrayState):
 
     def __init__(self, z: Tensor) -> None:
         mixing = independent_components(z) if 1 < z.shape[1] <= MAX_MIXED else None
-        self.mixing = torch.eye(z.shape[1], dtype=z.dtype) if mixing is None else mixing
+        identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        self.mixing = identity if mixing is None else mixing
         self.columns = z.sort(0).values
         self.components = (z @ self.mixing).sort(0).values
         # If all columns of a variable are constant, z has no columns, and ranks do not exist.

@@ -93,7 +93,8 @@ def fast_ica(y: Tensor) -> Tensor:
     """Return the independent axes of whitened samples as an orthogonal matrix (d, d)."""
     d = y.shape[1]
     # The start is random, because axes at 45 degrees to the components are a fixed point.
-    start = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu")
     axes: Tensor = torch.linalg.qr(start).Q.to(y)
     for _ in range(MAX_ITER):
         slope = torch.tanh(y @ axes)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sk_mige._contexts import on_cpu
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import (
     MIN_SAMPLES,
@@ -31,6 +32,7 @@ STEPS, ROUNDING = (-1e-3, 1e-4, 3e-4), 1e-2
 MAX_WRONG = 0.25
 
 
+@on_cpu()
 def channel_gradient(
     family: Callable[[Tensor, Tensor, Tensor], Tensor],
     theta: float | ArrayLike,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sk_mige._contexts import on_cpu
 from sk_mige.information.comparison import (
     MAX_NEIGHBOR_DIMENSIONS,
     TOLERANCE,
@@ -92,6 +93,7 @@ class ChosenInformation:
         return total
 
 
+@on_cpu()
 def choose_information(
     x: Tensor,
     y: Tensor,

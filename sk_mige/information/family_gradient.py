@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sk_mige._contexts import on_cpu
 from sk_mige.information._samples import check_choice
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.entropies import Entropies, Variable, gradient_terms, read_variables
@@ -22,6 +23,7 @@ from sk_mige.score.outliers import warn_of_outliers
 CONDITIONAL: Entropies = [(1, [0, 2]), (1, [1, 2]), (-1, [2]), (-1, [0, 1, 2])]
 
 
+@on_cpu()
 def conditional_mutual_info_gradient(
     x: ArrayLike | Tensor,
     y: ArrayLike | Tensor,
@@ -98,6 +100,7 @@ def conditional_mutual_info_gradient(
     return _estimate(found, CONDITIONAL, several, margins, standard_error, n_batches)
 
 
+@on_cpu()
 def total_correlation_gradient(
     variables: Sequence[ArrayLike | Tensor],
     derivatives: Sequence[ArrayLike | Tensor | None],
@@ -166,6 +169,7 @@ def total_correlation_gradient(
     return _estimate(found, entropies, several, margins, standard_error, n_batches)
 
 
+@on_cpu()
 def transfer_entropy_gradient(
     source: ArrayLike | Tensor,
     target: ArrayLike | Tensor,

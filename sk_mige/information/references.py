@@ -199,7 +199,7 @@ class GaussianReference(DensityReference):
         d = len(scatter)
         self.p_ = p
         # Scores have unit variance, so 1e-10 only covers rounding errors.
-        scatter = scatter + 1e-10 * torch.eye(d, dtype=scatter.dtype)
+        scatter = scatter + 1e-10 * torch.eye(d, dtype=scatter.dtype, device=scatter.device)
         self.whiten_, self.half_log_det_ = whitener(scatter)
         self.precision_ = self.whiten_ @ self.whiten_.mT
         self.whiten_x_, x_part = whitener(scatter[:p, :p])
@@ -346,7 +346,7 @@ class StudentReference(GaussianReference):
         z = self.coordinates(scores)
         n, d = z.shape
         scatter = scores.mT @ scores / n if start is None else start
-        scatter = scatter + 1e-10 * torch.eye(d, dtype=z.dtype)
+        scatter = scatter + 1e-10 * torch.eye(d, dtype=z.dtype, device=z.device)
         for _ in range(30):
             whiten, _ = whitener(scatter)
             weight = (degrees + d) / (degrees + (z @ whiten).square().sum(1))
@@ -463,7 +463,7 @@ class MixtureReference(DensityReference):
     def _centres(self, z: Tensor, k: int) -> Tensor:
         """Draw k distant rows as initial centres, as in k-means++."""
         generator = torch.Generator().manual_seed(self.seed)
-        centres = z[torch.randint(len(z), (1,), generator=generator)]
+        centres = z[torch.randint(len(z), (1,), generator=generator, device="cpu")]
         distance = (z - centres).square().sum(1)
         for _ in range(k - 1):
             new = z[torch.multinomial(distance + 1e-12, 1, generator=generator)]
@@ -481,7 +481,7 @@ class MixtureReference(DensityReference):
         moments = torch.stack([(columns * share) @ z for share in shares])
         moments -= sizes[:, None, None] * self.means_[:, :, None] * self.means_[:, None]
         # A prior of one row with variance .01 keeps the covariance positive definite.
-        prior = 0.01 * torch.eye(z.shape[1], dtype=z.dtype)
+        prior = 0.01 * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
         self.covariances_ = (moments + prior) / (sizes + 1)[:, None, None]
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
@@ -519,7 +519,7 @@ def whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
     variances = covariance.diagonal(dim1=-2, dim2=-1)
     ridge = torch.where(variances > 0, 1e-12 * variances, 1.0)
     factor = torch.linalg.cholesky(covariance + torch.diag_embed(ridge))
-    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).mT
     return whiten, factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 

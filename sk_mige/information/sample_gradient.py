@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sk_mige._contexts import on_cpu
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice, check_columns_vary, warn_of_ties
 from sk_mige.information._tensors import check_scores
@@ -51,6 +52,7 @@ class MutualInfoGradient(NamedTuple):
     standard_error: Any
 
 
+@on_cpu()
 def mutual_info_gradient(
     x: ArrayLike | Tensor,
     y: ArrayLike | Tensor,

@@ -316,4 +316,4 @@ def _log_likelihood(
 def _noise(*shape: int, seed: int) -> Tensor:
     """Return standard normal numbers that are the same for every device of the encoder."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float32)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")

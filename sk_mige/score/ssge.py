@@ -17,7 +17,7 @@ from .kernels import (
     resolve_kernel,
     squared_distances,
 )
-from .precision import widest_dtype
+from .precision import full_precision, widest_dtype
 from .spectrum import cholesky_in_place, leading_eigenpairs, spectral_filter, subspace_eigh
 
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
@@ -157,7 +157,8 @@ def ssge(
     gram = matrices.values
     # D - diag(D1) maps constants to 0, so centring z only reduces the rounding errors of the
     # product.
-    centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
+    wide = z.to(gram.dtype)
+    centred = wide - wide.mean(-2, keepdim=True)
     if by_cholesky:
         return _ridge_scores(matrices, centred, alpha, s2).to(z.dtype)
     if solver == "subspace":
@@ -259,6 +260,7 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
         raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}; got {solver!r}")
 
 
+@full_precision
 def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: Tensor) -> Tensor:
     """Return (K + M alpha I)^-1 G / s2, or NaN if the factorisation fails, and overwrite K."""
     if alpha <= 0:

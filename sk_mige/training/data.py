@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-from .items import NO_OPTIONS, ItemRows, on_cpu
+from sk_mige._contexts import on_cpu
+
+from .items import NO_OPTIONS, ItemRows
 
 Batch = tuple[Tensor, Tensor]
 # Largest number of values that a CPU converts at once: 64 MiB as float32.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set, Sized
-from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +14,8 @@ from scipy.sparse import issparse
 from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
+
+from sk_mige._contexts import on_cpu
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 # Keys of the target in items that are mappings.
@@ -187,25 +188,6 @@ def is_data_set(X: Any) -> bool:
         and hasattr(X, "__getitem__")
         and not any(hasattr(X, name) for name in exports)
     )
-
-
-def on_cpu() -> AbstractContextManager[Any]:
-    """Return a context in which torch creates tensors on the CPU.
-
-    The context ``torch.device("cpu")`` slows down every torch call, including calls in worker
-    processes that start inside the context. If torch's default device is the CPU, the function
-    therefore returns an empty context.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.training.items import on_cpu
-    >>> with torch.device("meta"), on_cpu():
-    ...     torch.ones(1).device.type
-    'cpu'
-    """
-    usual = torch.empty(0).device.type == "cpu"
-    return nullcontext() if usual else torch.device("cpu")
 
 
 def _split(item: Any, index: int) -> tuple[Any, Any]:

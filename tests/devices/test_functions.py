@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sk_mige import MutualInfoEstimator, score
 from sk_mige import information as info
-from sk_mige import score
 
 FITS = {
     "whitening and base": score.ScoreSettings(),
@@ -125,3 +125,30 @@ def test_the_simulated_card_refuses_what_is_elsewhere(device: torch.device) -> N
         there @ torch.ones(3, 3)
     with pytest.raises(RuntimeError, match="the generator to be on the device"):
         torch.randn(3, device=device, generator=torch.Generator())
+
+
+# Of two arrays (40, 2). Such functions compute on the CPU.
+OF_ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
+    "total correlation": lambda x, y: info.total_correlation_gradient(
+        [x, y], [None, y], standard_error="batch"
+    ),
+    "channel": lambda x, y: info.channel_gradient(
+        lambda x, t, e: t * x + e, 1.0, x, standard_error="batch"
+    ),
+    "estimator": lambda x, y: MutualInfoEstimator(["gaussian"], random_state=0).fit(x, y).pmi(x, y),
+    "choice": lambda x, y: info.choose_information(x, y, ["gaussian", "mixture"]).value,
+    "additive": lambda x, y: info.AdditiveReference().fit(x, y).pointwise(x, y),
+    "Student": lambda x, y: info.StudentReference().fit(x, y).pointwise(x, y),
+}
+
+
+@pytest.mark.filterwarnings("ignore:40 rows do not resolve")
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_functions_of_arrays_ignore_torchs_default_device(
+    name: str, generator: torch.Generator
+) -> None:
+    x, noise = torch.randn(2, 40, 2, generator=generator, dtype=torch.float64)
+    expected = OF_ARRAYS[name](x, x + noise)
+    with torch.device("meta"):
+        found = OF_ARRAYS[name](x, x + noise)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -62,3 +64,13 @@ def test_distances_of_half_precision_are_float32(z: torch.Tensor) -> None:
         torch.testing.assert_close(squared_distances(z, z[:5]).diagonal(), torch.zeros(5))
         inside = ssge(z)
     assert torch.equal(inside, ssge(z))
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-5])
+def test_scores_in_half_precision_lose_only_their_own_digits(alpha: float, z: torch.Tensor) -> None:
+    score = partial(ssge, alpha=alpha, solver="cholesky", kernel="imq")
+    rounded = z.bfloat16()
+    torch.testing.assert_close(score(rounded), score(rounded.float()).bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = score(z)
+    assert torch.equal(inside, score(z))

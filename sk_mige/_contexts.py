@@ -9,8 +9,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,6 +127,27 @@ class _OwnLayers(TorchFunctionMode):
 def is_transformed() -> bool:
     """Return whether ``torch.compile`` or a transform of ``torch.func`` is active."""
     return torch.compiler.is_compiling() or peek_interpreter_stack() is not None
+
+
+def is_differentiated(tensor: Tensor) -> bool:
+    """Return whether torch records or transforms the operations on a tensor."""
+    if tensor.requires_grad or is_functorch_wrapped_tensor(tensor):
+        return True
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+def is_readable(values: Tensor) -> bool:
+    """Return whether NumPy can compute with the values of a tensor.
+
+    Values that torch records, transforms or replaces must not be read. Examples are dual tensors of
+    forward-mode differentiation, and tensors inside ``torch.compile`` or ``FakeTensorMode``.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if type(values) is not Tensor or _get_current_dispatch_mode() is not None:
+        return False
+    plain = values.device.type == "cpu" and values.element_size() >= 4
+    return plain and not is_differentiated(values)
 
 
 class OneByOne(torch.autograd.Function):

@@ -9,13 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.autograd import forward_ad
 
 from sk_mige._arrays import check_plain_tensor
+from sk_mige._contexts import is_differentiated, is_readable
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_same_length
-from sk_mige.score.kernels import is_readable
 
 _WARNS = ContextVar("warnings of constant, few or swapped samples", default=True)
 
@@ -90,7 +88,7 @@ def warn_of_missing_graph(tensors: Mapping[str, Tensor]) -> None:
     """Warn if autograd records gradients, but no tensor requires a gradient."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return
-    if not any(map(_is_differentiated, tensors.values())):
+    if not any(map(is_differentiated, tensors.values())):
         warn_user(
             f"{' and '.join(tensors)} has no graph, so the surrogate has no gradient: pass the "
             "output of the encoder, without detach()"
@@ -139,9 +137,3 @@ def warn_of_few_rows(name: str, rows: Tensor) -> None:
             f"{name} has {m} rows of {d} columns, so the estimated scores are too small: use "
             f"batches of {d} rows or more, or fewer columns"
         )
-
-
-def _is_differentiated(tensor: Tensor) -> bool:
-    if tensor.requires_grad or is_functorch_wrapped_tensor(tensor):
-        return True
-    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_mige._contexts import OneByOne
+from sk_mige._contexts import OneByOne, one_by_one
 from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 from sk_mige.score.spectrum import ridge_factor
@@ -119,6 +119,7 @@ def gaussian_mutual_info(
     return information - (share * share.log()).sum()
 
 
+@one_by_one
 def _members(labels: Tensor, like: Tensor) -> Tensor:
     """Return the indicators (M, C) of the classes in the batch."""
     # Copy the labels to the CPU once, because each check would otherwise wait for the device.

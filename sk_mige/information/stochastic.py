@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from sk_mige._contexts import is_transformed
+from sk_mige._contexts import is_readable, is_transformed
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
 from sk_mige.information._tensors import (
@@ -23,7 +23,6 @@ from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import centred_scores, mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
 from sk_mige.score import ScoreFunction
-from sk_mige.score.kernels import is_readable
 from sk_mige.score.precision import full_precision
 
 Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tensor], Tensor]"

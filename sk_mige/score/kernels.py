@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from sk_mige._contexts import is_readable
 
 from .precision import full_precision
 
@@ -468,20 +467,3 @@ KERNELS: dict[str, Kernel] = {
     "matern": Matern(),
     "multiscale": Multiscale(),
 }
-
-
-def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can compute with the values of a tensor.
-
-    Values that torch records, transforms or replaces must not be read. Examples are dual tensors of
-    forward-mode differentiation, and tensors inside ``torch.compile`` or ``FakeTensorMode``.
-    """
-    if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
-        return False
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        return False
-    if type(values) is not Tensor or is_functorch_wrapped_tensor(values):
-        return False
-    if _get_current_dispatch_mode() is not None:
-        return False
-    return forward_ad.unpack_dual(values).tangent is None  # type: ignore[no-untyped-call]

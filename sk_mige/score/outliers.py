@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sk_mige._contexts import is_readable
 from sk_mige._warnings import warn_user
-
-from .kernels import is_readable
 
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
 # the mean square. Outliers must be a fraction below FEW of all values, or below CODES if all are

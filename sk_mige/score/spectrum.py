@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .kernels import is_readable
+from sk_mige._contexts import is_readable
+
 from .precision import full_precision
 
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only

@@ -9,14 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .kernels import (
-    Kernel,
-    KernelMatrices,
-    is_readable,
-    median_bandwidth,
-    resolve_kernel,
-    squared_distances,
-)
+from sk_mige._contexts import is_readable
+
+from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
 from .spectrum import cholesky_in_place, leading_eigenpairs, spectral_filter, subspace_eigh
 

@@ -93,6 +93,13 @@ def test_a_batch_of_samples_has_the_values_of_each(function: Callable[[Tensor], 
         torch.testing.assert_close(found, function(z))
 
 
+def test_a_batch_of_labels_has_the_information_of_each() -> None:
+    labels = torch.arange(M)[None] // torch.tensor([[10], [11]])
+    found = torch.func.vmap(lambda y: gaussian_mutual_info(X, torch.ones(D), labels=y))(labels)
+    expected = [gaussian_mutual_info(X, torch.ones(D), labels=y) for y in labels]
+    torch.testing.assert_close(found, torch.stack(expected))
+
+
 def test_scores_of_a_density_need_no_gradients_of_the_caller() -> None:
     expected = conditional_scores(X, lambda z: -z.square().square().sum(-1))
     torch.testing.assert_close(expected, -4 * X**3)

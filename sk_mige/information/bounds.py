@@ -120,7 +120,8 @@ class DonskerVaradhan(Bound):
     The gradient of the logarithm of a batch mean is a biased estimate. As in [1]_, an exponential
     moving average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
     gradient. The moving average is a buffer and part of ``state_dict``. Only ``forward`` in
-    training mode updates the average.
+    training mode updates the average. Do not call the bound inside a function passed to
+    ``torch.utils.checkpoint``, which computes the gradient with the updated average.
 
     Parameters
     ----------

@@ -176,7 +176,7 @@ def choose_information(
     """
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
-    views = coordinates(x, y, components, numbers)
+    views = coordinates(x.detach(), y.detach(), components, numbers)
     # Parts and shifts of the rows are samples of all rows only if the rows have a random order.
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     rest = candidates, folds[order], seed, device

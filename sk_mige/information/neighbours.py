@@ -57,7 +57,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     >>> bool(abs(ksg_terms(x, 0.8 * x + 0.6 * noise).mean() - 0.51) < 0.08)
     True
     """
-    left, right = x.numpy(), y.numpy()
+    left, right = x.detach().numpy(), y.detach().numpy()
     joint = cKDTree(np.hstack([left, right]))
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
     # Use a radius just below the distance, to count strictly nearer rows only.
@@ -129,7 +129,7 @@ class NeighbourReference(Reference):
         -------
         tensor of shape (n,)
         """
-        left, right = x.numpy(), y.numpy()
+        left, right = x.detach().numpy(), y.detach().numpy()
         k, n = min(self.n_neighbors, self._joint.n), self._joint.n
         distances, _ = self._joint.query(np.hstack([left, right]), k=[k], p=np.inf)
         radius = distances[:, 0]
@@ -145,7 +145,7 @@ class NeighbourReference(Reference):
         return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
     def _build(self) -> None:
-        left, right = self.x_.numpy(), self.y_.numpy()
+        left, right = self.x_.detach().numpy(), self.y_.detach().numpy()
         self._joint = cKDTree(np.hstack([left, right]))
         self._margins = (_Margin(left), _Margin(right))
 
@@ -189,7 +189,7 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     >>> round(local_dimension(torch.stack([angle.cos(), angle.sin()], dim=1)))
     1
     """
-    rows = z.numpy()
+    rows = z.detach().numpy()
     some = rows[:: max(1, len(rows) // MAX_CENTRES)]
     distances, _ = cKDTree(rows).query(some, k=n_neighbors + 1)
     distances = np.maximum(distances[:, 1:], 1e-300)

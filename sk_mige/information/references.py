@@ -288,7 +288,7 @@ class StudentReference(GaussianReference):
         grid = np.linspace(-7, 7, 2001)
         # A table suffices because the arcsinh of the quantiles is nearly linear.
         table = np.arcsinh(stdtrit(self.degrees_, ndtr(grid)))
-        return torch.from_numpy(np.sinh(np.interp(z.numpy(), grid, table)))
+        return torch.from_numpy(np.sinh(np.interp(z.detach().numpy(), grid, table)))
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of all pairs.

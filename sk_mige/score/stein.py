@@ -102,7 +102,7 @@ class SteinKernel:
     def discrepancy(self, statistic: str = "u") -> float:
         """Return the squared discrepancy, as in :func:`kernel_stein_discrepancy`."""
         total = self._quadratic_forms(self.points.new_ones(len(self.points), 1))
-        return float(self._statistics(total, statistic))
+        return self._statistics(total, statistic).item()
 
     def bootstrap(self, n_bootstrap: int, rng: np.random.RandomState) -> tuple[float, Tensor]:
         r"""Compute the U-statistic and its distribution under the null hypothesis.
@@ -259,10 +259,12 @@ def stein_kernel(
         whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
     )
     y = white(exact)
+    width: Any = bandwidth  # the median distance is differentiable
     if isinstance(bandwidth, str):
         some = y[:: math.ceil(len(y) / MEDIAN_ROWS)]
         divisor = max(1.0, math.log(len(some))) ** 0.5 if bandwidth == "scaled-median" else 1.0
-        bandwidth = float(median_bandwidth(squared_distances(some))) / divisor
+        width = median_bandwidth(squared_distances(some)) / divisor
+        bandwidth = float(width.item())
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
     if errors is not None:
@@ -272,7 +274,7 @@ def stein_kernel(
     kept = (y != y[0]).any(0) | (inner[:, : y.shape[1]] != 0).any(0)
     if kept.any():
         y, inner = y[:, kept], torch.cat([inner[:, : len(kept)][:, kept], inner[:, len(kept) :]], 1)
-    return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
+    return SteinKernel(y / width, inner * width, resolve_kernel(kernel), bandwidth)
 
 
 def kernel_stein_discrepancy(

@@ -246,7 +246,7 @@ def fit_whitening(
     else:
         spectrum, vectors = principal_axes(centred[usual])
         components = centred @ vectors
-    scale = float(spectrum.sum()) / d  # mean variance, m
+    scale = spectrum.sum().item() / d  # mean variance, m
     if scale <= 0.0:  # constant rows: nothing to whiten
         return identity_whitening(x, d), x.new_zeros(n)
     squares = components.square()
@@ -261,7 +261,7 @@ def fit_whitening(
     # At shrinkage 0 a direction without variance, such as that of a constant column, would get an
     # infinite gain. The samples do not vary along the direction, so any large finite gain gives the
     # same y.
-    shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
+    shrunk = shrunk.clamp_min(1e-14 * shrunk.max().item())
     radii = (squares / shrunk).sum(1)  # of rows that the covariance leaves out
     radii[usual] = loo_radii(spectrum, squares[usual], scale, len(radii[usual]), rho)
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
@@ -340,7 +340,7 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
         return squares.sum(1) / scale
     # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
     keep, one = (1 - rho) * n / (n - 2), (1 - rho) * n / ((n - 1) * (n - 2))
-    total = float(spectrum.sum())
+    total = spectrum.sum().item()
     # Variance of the spherical part without each row, from the trace of the covariance.
     spheres = (n * total - squares.sum(1) * n / (n - 1)).clamp_min(1e-6 * total) * scale
     least = torch.finfo(spectrum.dtype).tiny

@@ -49,3 +49,8 @@ def test_rows_at_equal_distances_are_counted_together() -> None:
     found = NeighbourReference(7).fit(x, x).pointwise(x, x)
     radius = np.sort(distance, axis=1)[:, [6]]
     np.testing.assert_allclose(found, np.log(7 * 300) - 2 * np.log((distance <= radius).sum(1)))
+
+
+def test_samples_with_a_graph_have_the_same_terms() -> None:
+    x, y = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(ksg_terms(x, y.clone().requires_grad_()), ksg_terms(x, y))

@@ -280,3 +280,10 @@ def test_fits_stay_on_the_device_of_the_samples_with_another_default_device(curl
     with torch.device("meta"):
         found = fit_dense(x, settings).model.score(x)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_a_fit_of_samples_with_a_graph_is_a_constant():
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    fitted = fit_dense(x.clone().requires_grad_(), ScoreSettings()).model.score(x)
+    assert not fitted.requires_grad
+    assert torch.equal(fitted, fit_dense(x, ScoreSettings()).model.score(x))

@@ -185,3 +185,15 @@ def test_wrong_arguments_are_named():
         stein_kernel(x, -x, bandwidth="med")
     with pytest.raises(ValueError, match="at least 2 rows, got 1"):
         stein_kernel(x, -x).take(slice(1)).discrepancy("u")
+
+
+@pytest.mark.parametrize("preconditioner", ["std", "covariance", None])
+def test_the_gradient_of_a_discrepancy_is_its_derivative(preconditioner):
+    x, scores, direction = samples(), samples(seed=1), samples(seed=2)
+
+    def mean(x):
+        return stein_kernel(x, scores, preconditioner=preconditioner).matrix().mean()
+
+    found = torch.autograd.functional.jvp(mean, x, direction)[1]
+    difference = mean(x + 1e-5 * direction) - mean(x - 1e-5 * direction)
+    torch.testing.assert_close(found, difference / 2e-5, rtol=1e-5, atol=0)

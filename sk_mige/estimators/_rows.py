@@ -36,12 +36,12 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# Number of leading rows that are checked for rounding and for equal norms.
-FIRST_ROWS = 1_000
+# Number of rows that are checked for rounding, for equal norms and for quadratic equations.
+CHECKED_ROWS = 1_000
 
-# Smallest number of distinct rows of equal norm that count as rows on a sphere. A few rows can have
-# equal norms by chance, for example rows of small integers.
-FEWEST_ON_SPHERE = 20
+# Smallest number of distinct rows of equal norm that count as rows on a sphere, and of distinct
+# values of a column in a quadratic equation. A few rows can satisfy an equation by chance.
+FEWEST_DISTINCT = 20
 
 # Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
@@ -102,7 +102,8 @@ def check_varies(X: Any, consequence: str) -> None:
 def check_density(X: Any) -> None:
     """Raise ValueError if all rows are equal, and warn about other rows without a density."""
     check_varies(X, "they have no density and no score")
-    rows = np.asarray(move_to(X[:FIRST_ROWS, :], xp=np, device="cpu"))
+    step = math.ceil(X.shape[0] / CHECKED_ROWS)  # the first rows of a series can be special
+    rows = np.asarray(move_to(X[::step, :], xp=np, device="cpu"))
     low, high = rows.min(axis=0), rows.max(axis=0)
     narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(abs(rows).max(axis=0)))
     # In float64, the fit leaves out directions along which rows vary by rounding errors alone.
@@ -119,11 +120,22 @@ def check_density(X: Any) -> None:
             "Estimated scores are not valid. Pass coordinates on the sphere, such as angles, or "
             "rows that are not normalised"
         )
+    elif _is_quadric(rows):
+        columns = [*range(rows.shape[1])]
+        for k in range(rows.shape[1]):
+            others = [j for j in columns if j != k]
+            columns = others if _is_quadric(rows[:, others]) else columns
+        warn_user(
+            f"columns {', '.join(map(str, columns))} of X satisfy a quadratic equation, such as "
+            "the cosine and sine of an angle, or two columns and their product. The rows lie on a "
+            "surface and have no density, and estimated scores are not valid. Omit a column, or "
+            "pass coordinates on the surface"
+        )
 
 
 def _is_spherical(rows: NDArray[Any]) -> bool:
     """Return whether rows (n, d) have equal norms, and at least 20 and d + 2 rows are distinct."""
-    fewest = max(FEWEST_ON_SPHERE, rows.shape[1] + 2)
+    fewest = max(FEWEST_DISTINCT, rows.shape[1] + 2)
     if len(rows) < fewest:
         return False
     # Large constants would hide the differences of the norms.
@@ -136,6 +148,28 @@ def _is_spherical(rows: NDArray[Any]) -> bool:
     if np.ptp(squares) > 1e-5 * np.square(np.ptp(rows, axis=0).max()):
         return False
     return len(np.unique(rows, axis=0)) >= fewest
+
+
+def _is_quadric(rows: NDArray[Any]) -> bool:
+    """Return whether rows (n, d) satisfy a quadratic equation that is no product of linear ones.
+
+    Columns with few distinct values and rows far from the others are left out.
+    """
+    rows = rows[:, (rows != rows[0]).any(axis=0)].astype(np.float64)
+    rows /= abs(rows).max(axis=0)  # the range of large values can exceed that of float64
+    rows = (rows - rows.mean(axis=0)) / np.ptp(rows, axis=0)
+    low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+    rows = np.unique(rows[(abs(rows - middle) <= 5 * (high - low)).all(axis=1)], axis=0)
+    rows = rows[:, [len(np.unique(column)) >= FEWEST_DISTINCT for column in rows.T]]
+    n, d = rows.shape
+    if d < 2 or (d + 1) * (d + 2) > n:
+        return False
+    z, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    z = n**0.5 * z[:, sizes > 1e-6 * sizes[0]]  # without collinear columns
+    i, j = np.triu_indices(z.shape[1])
+    terms = np.c_[np.ones(n), z, z[:, i] * z[:, j]]
+    terms /= np.linalg.norm(terms, axis=0)
+    return bool(np.linalg.eigvalsh(terms.T @ terms)[0] < 1e-12)
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:

@@ -321,5 +321,29 @@ def test_copies_of_a_few_points_of_equal_norm_are_no_rows_on_a_sphere(points):
     SSGEScoreEstimator().fit(np.repeat(points, 20, axis=0))
 
 
+@pytest.mark.parametrize("units", [1.0, [1e-20, 1e200, 1.0, 1e9]])
+@pytest.mark.parametrize(("surface", "columns"), [
+    (lambda s, t, u: np.c_[np.cos(t), s, np.sin(t), u], "0, 2"),
+    (lambda s, t, u: np.c_[s, t, u, s * t], "0, 1, 3"),
+    (lambda s, t, u: np.c_[u, s, s**2 + t**2, t], "1, 2, 3"),
+])  # fmt: skip
+def test_columns_with_a_quadratic_equation_are_warned_of(rng, surface, columns, units):
+    rows = surface(*rng.normal(5.0, 2.0, size=(3, 100)))
+    with pytest.warns(UserWarning, match=f"columns {columns} of X satisfy a quadratic equation"):
+        SSGEScoreEstimator().fit(rows * units)
+
+
+@pytest.mark.parametrize("rows", [
+    lambda rng: rng.normal(size=(100, 3)) @ [[1, 1, 1], [0, 1e-5, 0], [0, 0, 0.1]],
+    lambda rng: rng.normal(size=(100, 3)) @ [[1, 0, 1], [0, 1, -1], [0, 0, 0]],
+    lambda rng: np.c_[rng.normal(size=(100, 1)), rng.integers(2, size=(100, 2))],
+    lambda rng: rng.normal(size=(100, 3)) * (rng.uniform(size=(100, 3)) < 0.3),
+    lambda rng: rng.standard_t(2, size=(100, 3)),
+    lambda rng: rng.normal(size=(100, 3)) + 1e5 * rng.integers(2, size=(100, 1)),
+])  # fmt: skip
+def test_other_rows_satisfy_no_quadratic_equation(rng, rows):
+    SSGEScoreEstimator().fit(rows(rng))
+
+
 def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):
     SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))

@@ -43,6 +43,10 @@ CHECKED_ROWS = 1_000
 # values of a column in a quadratic equation. A few rows can satisfy an equation by chance.
 FEWEST_DISTINCT = 20
 
+# Smallest number of values next to the end of a column that show whether the density is zero there,
+# and largest number of columns whose ends are checked.
+FEWEST_AT_END, MOST_COLUMNS = 100, 30
+
 # Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
 
@@ -102,8 +106,7 @@ def check_varies(X: Any, consequence: str) -> None:
 def check_density(X: Any) -> None:
     """Raise ValueError if all rows are equal, and warn about other rows without a density."""
     check_varies(X, "they have no density and no score")
-    step = math.ceil(X.shape[0] / CHECKED_ROWS)  # the first rows of a series can be special
-    rows = np.asarray(move_to(X[::step, :], xp=np, device="cpu"))
+    rows = _spaced_rows(X)
     low, high = rows.min(axis=0), rows.max(axis=0)
     narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(abs(rows).max(axis=0)))
     # In float64, the fit leaves out directions along which rows vary by rounding errors alone.
@@ -131,6 +134,45 @@ def check_density(X: Any) -> None:
             "surface and have no density, and estimated scores are not valid. Omit a column, or "
             "pass coordinates on the surface"
         )
+    else:
+        warn_of_ends(X)
+
+
+def _spaced_rows(X: Any) -> NDArray[Any]:
+    """Return at most CHECKED_ROWS rows, because successive rows of a series can be special."""
+    step = max(1, X.shape[0] // CHECKED_ROWS)
+    return np.asarray(move_to(X[: step * CHECKED_ROWS : step, :], xp=np, device="cpu"))
+
+
+def warn_of_ends(X: Any) -> None:
+    """Warn about a column whose density is not zero at its smallest or largest value.
+
+    The eighth of the values next to such an end is nearly uniform, by the Kolmogorov-Smirnov
+    statistic. The other columns have nearly their usual spread there, unlike at the end of a ring.
+    """
+    rows = _spaced_rows(X).astype(np.float64)
+    n = len(rows) // 8
+    if n < FEWEST_AT_END or rows.shape[1] > MOST_COLUMNS:
+        return
+    ordered, usual = np.sort(rows, axis=0), _interquartile_ranges(rows)
+    for ends in (ordered[: n + 1], ordered[: -n - 2 : -1]):
+        away = abs(ends - ends[0])
+        width = away[-1]
+        gap = abs(away - np.arange(n + 1)[:, None] / n * width).max(axis=0)
+        for k in np.flatnonzero(gap < 1.1 / n**0.5 * width):
+            near = _interquartile_ranges(rows[abs(rows[:, k] - ends[0, k]) <= width[k] / 3])
+            if np.delete(near >= 0.6 * usual, k).all():
+                warn_user(
+                    f"the density of column {k} of X seems not to be zero at the end "
+                    f"{ends[0, k]:.3g} of the column. Estimates and tests with scores are biased, "
+                    "because Stein's identity does not hold. Transform the column, for example "
+                    "to the logarithm of the distance from the end"
+                )
+                return
+
+
+def _interquartile_ranges(rows: NDArray[Any]) -> NDArray[Any]:
+    return np.ptp(np.quantile(rows, [0.25, 0.75], axis=0), axis=0)
 
 
 def _is_spherical(rows: NDArray[Any]) -> bool:
@@ -158,8 +200,8 @@ def _is_quadric(rows: NDArray[Any]) -> bool:
     rows = rows[:, (rows != rows[0]).any(axis=0)].astype(np.float64)
     rows /= abs(rows).max(axis=0)  # the range of large values can exceed that of float64
     rows = (rows - rows.mean(axis=0)) / np.ptp(rows, axis=0)
-    low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
-    rows = np.unique(rows[(abs(rows - middle) <= 5 * (high - low)).all(axis=1)], axis=0)
+    usual = abs(rows - np.median(rows, axis=0)) <= 5 * _interquartile_ranges(rows)
+    rows = np.unique(rows[usual.all(axis=1)], axis=0)
     rows = rows[:, [len(np.unique(column)) >= FEWEST_DISTINCT for column in rows.T]]
     n, d = rows.shape
     if d < 2 or (d + 1) * (d + 2) > n:

@@ -308,9 +308,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If the rows have no density, because all norms are equal. If the range of a float32
-            column is less than 16 spacings of float32 numbers. If a few outliers dominate the scale
-            of a feature. If landmarks are used because there are many rows.
+            If the rows have no density, because all norms are equal, or columns satisfy a quadratic
+            equation. If the range of a float32 column is less than 16 spacings of float32 numbers.
+            If the density of a column seems not to be zero at an end. If a few outliers dominate
+            the scale of a feature. If landmarks are used because there are many rows.
         """
         if is_dask(X):
             return self._fit_dask(X)

@@ -25,7 +25,7 @@ from sk_mige.score.posterior import ScoreErrors
 from sk_mige.score.stein import BANDWIDTHS
 
 from ._base import DocLinkMixin
-from ._rows import check_finite, check_samples, check_spread, check_varies, to_tensor
+from ._rows import check_finite, check_samples, check_spread, check_varies, to_tensor, warn_of_ends
 from ._score_base import BaseScoreEstimator
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import SSGEScoreEstimator
@@ -64,6 +64,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         """Validate rows and scores, and return the Stein kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
         check_varies(rows, "they have no distances")
+        warn_of_ends(rows)
         points = to_tensor(rows, torch.device("cpu"))
         if self.preconditioner is None:
             check_spread(points, 2)
@@ -246,7 +247,9 @@ class KernelSteinTest(_SteinTool):
         UserWarning
             If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
             centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
-            to rounding to at most a tenth of the standard deviation.
+            to rounding to at most a tenth of the standard deviation. Also if the density of a
+            column seems not to be zero at an end, as for an exponential column. The test then
+            rejects even exact scores.
         """
         kernel = self._fit_kernel(X, y)
         self._check_independent(to_tensor(check_samples(self, X, reset=False), torch.device("cpu")))
@@ -430,7 +433,8 @@ class SteinThinning(_SteinTool):
         -----
         UserWarning
             If a few outliers dominate the standard deviation of a feature, which is the unit of the
-            distances unless ``preconditioner=None``.
+            distances unless ``preconditioner=None``. If the density of a column seems not to be
+            zero at an end, as for an exponential column. The selected rows are then biased.
         """
         self.score_estimator_: Any = None
         kernel = self._fit_kernel(X, y)

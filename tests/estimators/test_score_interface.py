@@ -22,6 +22,7 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
 )
+from sk_mige.datasets import make_ring, make_spherical_shell
 from sk_mige.score import ssge
 
 BOTH = [SSGEScoreEstimator, RandomProjectionSSGE]
@@ -276,7 +277,7 @@ def test_a_few_outliers_that_decide_the_whitening_cause_a_warning(rng, options):
 
 def test_many_zeros_and_heavy_tails_are_not_taken_for_outliers(rng):
     X = np.c_[rng.standard_t(3, size=2000), rng.lognormal(size=2000)]
-    X = np.c_[X, np.where(rng.uniform(size=2000) < 0.7, 0.0, rng.uniform(50, 255, size=2000))]
+    X = np.c_[X, np.where(rng.uniform(size=2000) < 0.7, 0.0, rng.normal(150, 30, size=2000))]
     SSGEScoreEstimator(n_landmarks=20, random_state=0).fit(X)
 
 
@@ -343,6 +344,27 @@ def test_columns_with_a_quadratic_equation_are_warned_of(rng, surface, columns, 
 ])  # fmt: skip
 def test_other_rows_satisfy_no_quadratic_equation(rng, rows):
     SSGEScoreEstimator().fit(rows(rng))
+
+
+@pytest.mark.parametrize("columns", [
+    lambda rng: np.abs(rng.normal(size=(1000, 1))),
+    lambda rng: 1e-9 * np.c_[rng.normal(size=(1000, 2)), rng.uniform(-9.0, 7.0, size=1000)],
+    lambda rng: 2.0 - rng.dirichlet([1, 1, 1], size=3000)[:, :2],
+])  # fmt: skip
+def test_a_density_that_is_not_zero_at_an_end_is_warned_of(rng, columns):
+    rows = columns(rng)
+    with pytest.warns(UserWarning, match="density of column . .* not to be zero at the end"):
+        SSGEScoreEstimator(n_landmarks=20).fit(rows)
+
+
+@pytest.mark.parametrize("rows", [
+    lambda rng: make_ring(1000, noise=0.05, random_state=0)[0],
+    lambda rng: make_spherical_shell(1000, n_features=3, noise=0.05, random_state=0)[0],
+    lambda rng: rng.gamma(3.0, size=(1000, 2)),
+    lambda rng: np.where(rng.uniform(size=(1000, 1)) < 0.1, 9.0, 0.0) + rng.normal(size=(1000, 2)),
+])  # fmt: skip
+def test_smooth_ends_cause_no_warning(rng, rows):
+    SSGEScoreEstimator(n_landmarks=20).fit(rows(rng))
 
 
 def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):

@@ -329,3 +329,11 @@ def test_a_selection_from_other_rows_than_those_of_fit_is_refused():
     for values in (np.arange(29), np.arange(31)):
         with pytest.raises(ValueError, match=f"values has {len(values)} entries, .* had 30 rows"):
             thinning.select(values)
+
+
+@pytest.mark.parametrize("tool", [KernelSteinTest(n_bootstrap=9, random_state=0), SteinThinning(9)])
+def test_densities_that_are_not_zero_at_an_end_are_warned_of(tool):
+    """Stein's identity does not hold: the mean of exact scores of an exponential is -1."""
+    X = np.random.default_rng(1).exponential(size=(1000, 1))
+    with pytest.warns(UserWarning, match="not to be zero at the end .* Stein's identity"):
+        tool.fit(X, np.full_like(X, -1.0))

@@ -152,8 +152,18 @@ def choose_information(
     biased downwards. The two biases have the same size to first order in 1 / n, where n is the
     number of training rows of a fold. For a parametric family that contains the true density, each
     bias is m / (2 n) nats. Here m is the number of parameters minus the number for the marginal
-    densities of x and y, for example p q for a Gaussian copula. The estimate of a candidate other
-    than "neighbors" is therefore the average of both means. The width of the interval includes the
+    densities of x and y, for example p q for a Gaussian copula. With d = p + q columns, the biases
+    of a Gaussian copula are, to the next order, about
+
+    .. math:: \frac{pq}{2n} \Big(1 + \frac{d}{2n}\Big)
+              \quad\text{and}\quad -\frac{pq}{2n} \Big(1 + \frac{5d}{2n}\Big) .
+
+    The estimate of a candidate is therefore the in-sample mean minus the fraction :math:`\tfrac12
+    (1 - d / n)` of the difference between both means. The exceptions are "neighbors", and
+    "additive" with the fraction 1/2.
+
+    With few rows per column, the held-out means of copulas can be negative. If a test of canonical
+    correlations is significant, independence is not used. The width of the interval includes the
     sampling error, the difference between in-sample and held-out means, and the spread of the
     candidates.
 
@@ -196,7 +206,7 @@ def choose_information(
         else:
             unused += other.named(found.judged)
     best.cross_validate_network()
-    weigh(best.judged, len(x))
+    weigh(best.judged, *best.views["columns"])
     value = sum(e.weight * e.value for e in best.judged if e.weight)
     low, high = interval_of(best, value)
     value = max(value, 0.0)

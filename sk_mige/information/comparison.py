@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from scipy.special import chdtrc
 from torch import Tensor
 
 from sk_mige.information.additive import AdditiveReference
@@ -36,6 +37,8 @@ KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Differences in evidence below .01 nats are treated as noise.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
+# Level of the test of correlations.
+LEVEL = 0.001
 
 Pair = tuple[Tensor, Tensor]
 
@@ -223,7 +226,8 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     noise = max(x.shape[1], y.shape[1]) / math.sqrt(int((~out).sum()))
     lost = min(noise, max(0.0, raw / len(x) - found.evidence))
     found.evidence += lost
-    found.value += lost
+    # Insignificant weights are zero, so a regression has fewer parameters than a copula.
+    found.value = (found.in_sample + found.held_out) / 2 + lost
     return found
 
 
@@ -273,8 +277,14 @@ def ksg(x: Tensor, y: Tensor) -> float:
     return sum(float(ksg_terms(x, y, k).mean()) for k in ks) / len(ks)
 
 
-def weigh(judged: list[Evidence], n: int) -> None:
-    """Set the weights from differences in evidence, divided by their standard errors."""
+def weigh(judged: list[Evidence], x: Tensor, y: Tensor) -> None:
+    """Set the weights from differences in evidence, divided by their standard errors.
+
+    With few rows per column, copulas overfit, and their evidence can be below that of independence.
+    If correlations are significant, the weight of independence is nevertheless 0.
+    """
+    if any(e.name in ELLIPTICAL for e in judged) and _are_correlated(x, y):
+        judged[0].evidence = -math.inf
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         if math.isinf(e.evidence):
@@ -283,9 +293,16 @@ def weigh(judged: list[Evidence], n: int) -> None:
         same = best.inputs == e.inputs
         if same and best.log_density is not None and e.log_density is not None:
             difference = best.log_density - e.log_density
-        error = max(TOLERANCE, float(difference.std()) / math.sqrt(n))
+        error = max(TOLERANCE, float(difference.std()) / math.sqrt(len(x)))
         e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
     for _ in range(2):
         total = sum(e.weight for e in judged)
         for e in judged:
             e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
+
+
+def _are_correlated(x: Tensor, y: Tensor) -> bool:
+    """Return whether Bartlett's test of canonical correlations is significant."""
+    p, q = x.shape[1], y.shape[1]
+    statistic = (2 * len(x) - p - q - 3) * GaussianReference().fit(x, y).information_
+    return bool(chdtrc(p * q, float(statistic)) < LEVEL)

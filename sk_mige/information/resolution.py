@@ -67,7 +67,7 @@ def _unresolved(judged: list[Evidence]) -> float:
 
 
 def _unconfirmed_by_copula(e: Evidence) -> float:
-    """Return the error of the average of the in-sample and held-out means."""
+    """Return the error of an estimate between the in-sample and held-out means."""
     half = (e.in_sample - e.held_out) / 2
     return math.hypot(half / 2, half**2)
 

@@ -786,6 +786,12 @@ def test_many_coordinates_of_few_rows_are_said_to_be_unresolved() -> None:
     assert contains(estimator, truth)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_significant_correlations_of_many_columns_have_their_information(seed: int) -> None:
+    x, y, truth = gaussian_pair(300, 20, 0.3, seed)
+    assert abs(quick("gaussian").fit(x, y).mutual_info_ - truth) < 0.3
+
+
 @pytest.mark.parametrize(("n", "p", "q", "count"), [(300, 30, 2, True), (600, 64, 4, False)])
 def test_columns_with_a_few_nonzero_values_may_be_constant_in_a_fold(n, p, q, count):
     rng = np.random.default_rng(0)

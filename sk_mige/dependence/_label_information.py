@@ -47,6 +47,10 @@ N_POINTS = 3
 MIN_ROWS_PER_COLUMN = 3
 # Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
+# Standard errors above which a gain from more rows is significant.
+SIGNIFICANT = 3.0
+# All training rows.
+ALL = slice(None)
 # Suffix of the candidates that use the few related columns.
 FEW = " of few columns"
 
@@ -116,7 +120,8 @@ def choose_label_information(
     The predicted probabilities are calibrated, except for "table" and "ordered". In each fold, the
     two parameters of the calibration maximise the likelihood of the other folds. For the calibrated
     classifiers, the gain from each half of the training rows to all training rows raises the upper
-    end of the interval.
+    end of the interval. For classifiers that do not memorise rows, the gain from quarters to halves
+    is compared. If both gains are equal, the upper end is about the entropy of the labels.
 
     With fewer than three rows per column, classifiers miss an unknown part of the information. The
     upper end of the interval is then the entropy of the labels plus its error. The rule does not
@@ -144,35 +149,47 @@ def choose_label_information(
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
     _weigh(judged, n)
     used = [e for e in judged if e.weight]
+    # The entropy of the labels bounds the information.
+    largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     limits = 0.0
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
             continue
-        halves = [_cross_fit(e.name, columns[e.name], *rest, half=k)[1] for k in range(2)]
-        of_half = np.mean([half[rows, labels] - log_prior[labels] for half in halves])
-        missing = max(0.0, e.held_out - float(of_half))
+        of_half = _gain_of_parts(2, e.name, columns[e.name], *rest)
+        growth = e.pointwise.numpy() - of_half
+        missing = max(0.0, float(growth.mean()))
+        # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
+        decay = math.sqrt(2)
         if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
             e.in_sample = e.held_out + 2 * missing
             e.value = (e.in_sample + e.held_out) / 2
-        # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
-        limit = e.held_out + missing / (math.sqrt(2) - 1)
-        limits += e.weight * max(0.0, limit - e.value)
+        elif missing > SIGNIFICANT * float(growth.std()) / n**0.5:
+            of_quarter = _gain_of_parts(4, e.name, columns[e.name], *rest)
+            decay = min(decay, float((of_half - of_quarter).mean()) / missing)
+        limit = e.held_out + missing / max(decay - 1, 1e-9)
+        limits += e.weight * max(0.0, min(limit, largest) - e.value)
     value = sum(e.weight * e.value for e in used)
     sampling = sum(e.weight * (float(e.pointwise.var()) / n + (e.value - value) ** 2) for e in used)
     variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)
     # The expectation of the held-out information is a lower bound.
     least = sum(e.weight * e.held_out for e in used) - Z_90 * math.sqrt(sampling)
-    # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * math.sqrt(variance)
-    largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
     high = min(max(value + error + limits + smoothed, _unresolved(judged)), largest)
     if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:
         high = largest
     interval = (max(0.0, value - error, min(least, value)), high)
     return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
+
+
+def _gain_of_parts(n_parts: int, name: str, columns: list[list[int]] | None, *rest: Any) -> Floats:
+    """Return the mean held-out information of each row, for fits to parts of the training rows."""
+    _, labels, _, log_prior, _ = rest
+    fits = [_cross_fit(name, columns, *rest, part=slice(k, None, n_parts)) for k in range(n_parts)]
+    posterior = np.mean([fit[1] for fit in fits], axis=0)
+    return np.asarray(posterior[np.arange(len(labels)), labels] - log_prior[labels])
 
 
 def _unconfirmed(e: Evidence) -> float:
@@ -342,18 +359,17 @@ def _cross_fit(
     folds: Labels,
     log_prior: Floats,
     seed: int,
-    half: int | None = None,
+    part: slice = ALL,
 ) -> tuple[list[Any], Floats, float, Floats]:
     """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.
 
     The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
     permuted labels, which would need another calibration. The in-sample information is NaN for
-    memorising candidates and with ``half``.
+    memorising candidates and with ``part``.
 
     If columns are given for each fold, the classifiers use these columns only. For a fold without
-    columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are fitted to every other
-    training row, from the first or the second row. The normal scores are computed from the ranks
-    among these rows.
+    columns, the prior is predicted. With ``part``, the classifiers are fitted to this part of the
+    training rows. The normal scores are computed from the ranks among these rows.
     """
     name = name.removesuffix(FEW)
     original, probability = scores, np.zeros((len(labels), len(log_prior)))
@@ -363,8 +379,8 @@ def _cross_fit(
         used = None if columns is None else columns[k]
         out = folds == fold
         inner = np.flatnonzero(~out)
-        if half is not None:
-            inner = inner[half::2]
+        if part != ALL:
+            inner = inner[part]
             # Ranks among fewer rows have larger errors.
             scores = _scores_among(original, original[inner])
         fits.append(_fitted(name, used, scores[inner], labels[inner], log_prior, seed))
@@ -376,7 +392,7 @@ def _cross_fit(
         for k, fold in enumerate(np.unique(folds)):
             out, fits[k] = folds == fold, _Calibrated(fits[k], log_prior, chosen[k])
             probability[out] = _calibrated(probability[out], log_prior, *chosen[k])
-    needs_no_in_sample = half is not None or name in MEMORISING
+    needs_no_in_sample = part != ALL or name in MEMORISING
     for model, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
         x, y = scores[inner], labels[inner]
         own = _log_posterior(model, x, log_prior, len(labels))

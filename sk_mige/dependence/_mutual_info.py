@@ -440,7 +440,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             interval = (interval[0], np.inf)
             _warn_of_surface(len(x))
         least = max(
-            least_information(left[first], right[first]),
+            least_information(*(gaussianize_ranks(z[first]) for z in (left, right))),
             value + self._information_of_residuals(*(z[first] for z in columns)),
         )
         least = min(least, *map(entropy_of_rows, numbers))

@@ -271,9 +271,9 @@ def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
     return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
 
 
-def ksg(x: Tensor, y: Tensor) -> float:
-    """Return the mean of KSG estimates with 3, 5 and 10 neighbours."""
-    ks = [k for k in KSG_NEIGHBORS if k < len(x)]
+def ksg(x: Tensor, y: Tensor, factor: int = 1) -> float:
+    """Return the mean of KSG estimates with 3, 5 and 10 neighbours, times a factor."""
+    ks = [factor * k for k in KSG_NEIGHBORS if factor * k < len(x)]
     return sum(float(ksg_terms(x, y, k).mean()) for k in ks) / len(ks)
 
 

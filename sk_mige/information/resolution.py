@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_mige.information.comparison import (
     ELLIPTICAL,
+    MAX_NEIGHBOR_DIMENSIONS,
     Comparison,
     Pair,
     judge_references,
@@ -19,8 +20,8 @@ from sk_mige.information.comparison import (
 from sk_mige.information.evidence import Z_90, Evidence, deal_folds, shuffles
 from sk_mige.information.margins import gaussianize_ranks
 
-# Candidates whose resolution of edges increases with the number of rows.
-SMOOTH = ("mixture", "additive")
+# Candidates that smooth the edges of a density.
+SMOOTH = ("mixture", "neighbors")
 # Cosines of each column, blocks of rows of a fold, and largest number of products of cosines.
 N_COSINES, N_BLOCKS, MAX_PRODUCTS = 3, 8, 200_000
 # Standard errors above which products of cosines are evidence against a candidate.
@@ -43,14 +44,15 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
         Lower and upper end in nats, at least 0.
     """
     judged, views, seed = found.judged, found.views, found.seed
-    error, missing = _standard_error(judged, value, views), 0.0
+    error, missing, edges = _standard_error(judged, value, views), 0.0, 0.0
     if found.large:
         error = math.hypot(error, _growth(judged, value, views, seed))
     else:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
         missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
+        edges = _unresolved_by_neighbours(judged, views)
     value = max(value, 0.0)
-    high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
+    high = max(value + math.hypot(Z_90 * error, missing) + edges, _unresolved(judged))
     return max(0.0, value - Z_90 * error), high
 
 
@@ -89,14 +91,38 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
 
     A mixture resolves edges and curves only with many components, and more rows allow more
     components. Spacings of sorted values also resolve edges better with more rows. The
-    extrapolation assumes a bias proportional to 1 / sqrt(n).
+    extrapolation assumes a bias proportional to 1 / sqrt(n). For a mixture in few dimensions,
+    nearest neighbours give a more accurate extrapolation.
     """
-    used = [e for e in judged if e.name in SMOOTH and e.weight]
+    few = _dimension(judged, views) <= MAX_NEIGHBOR_DIMENSIONS
+    names = ("additive",) if few else ("mixture", "additive")
+    used = [e for e in judged if e.name in names and e.weight]
     if not used:
         return 0.0
     halves = _of_halves([e.name for e in used], views, seed)
     more = sum(e.weight * max(0.0, e.value - halves.get(e.name, e.value)) for e in used)
     return more / (math.sqrt(2) - 1)
+
+
+def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) -> float:
+    """Return the information at edges and on curves that mixtures and neighbours do not resolve.
+
+    The bias of nearest neighbours at an edge is proportional to the radius. In d dimensions, the
+    radius of four times as many neighbours is larger by a factor of 4 ** (1 / d). The extrapolation
+    is to a radius of 0.
+    """
+    used, d = [e for e in judged if e.name in SMOOTH and e.weight], _dimension(judged, views)
+    if not used or d > MAX_NEIGHBOR_DIMENSIONS:
+        return 0.0
+    x, y = views[used[0].inputs]
+    fine, coarse = ksg(x, y), ksg(x, y, 4)
+    limit = fine + (fine - coarse) / (4 ** (1 / d) - 1)
+    return sum(e.weight * max(0.0, limit - e.value) for e in used)
+
+
+def _dimension(judged: list[Evidence], views: dict[str, Pair]) -> int:
+    """Return the total number of columns of x and y."""
+    return sum(z.shape[1] for z in views[judged[0].inputs])
 
 
 def _unresolved_by_network(found: Comparison) -> float:
@@ -209,9 +235,5 @@ def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]
             unconfirmed *= 2
         if e.name == "neighbors":
             unconfirmed = e.value - e.evidence
-            m = len(x) // 2
-            halves = (ksg(x[:m], y[:m]) + ksg(x[m:], y[m:])) / 2
-            # Extrapolate a bias of order 1 / sqrt(n), which occurs at the edges of a support.
-            unconfirmed = math.hypot(unconfirmed, (e.value - halves) / (math.sqrt(2) - 1))
         variance += e.weight * (sampling**2 + unconfirmed**2 + (e.value - value) ** 2)
     return math.sqrt(variance)

@@ -41,6 +41,8 @@ PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # the class frequencies in a mixture.
 STEEPNESS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0, 16.0)
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+# Ridge of the covariances of normal scores.
+RIDGE = 1e-3
 # Points in the interval of an ordered label.
 N_POINTS = 3
 # With fewer rows per column, the upper end of the interval is the entropy of the labels.
@@ -285,13 +287,40 @@ class _Ordered(ClassifierMixin, BaseEstimator):
         return softmax(joint + self.log_prior_, axis=1)
 
 
+class _Quadratic(ClassifierMixin, BaseEstimator):
+    """Gaussian density of each class, with covariances shrunk towards the pooled covariance.
+
+    The pooled covariance counts as half a row per column. Classes of few rows therefore have nearly
+    the pooled covariance, as in linear discriminant analysis.
+    """
+
+    def fit(self, x: Floats, labels: Labels) -> Self:
+        """Fit the means and the covariances."""
+        self.classes_, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        d, prior = x.shape[1], 0.5 * x.shape[1]
+        groups = [x[codes == k] for k in range(len(counts))]
+        self.means_ = np.stack([own.mean(0) for own in groups])
+        centred = [own - mean for own, mean in zip(groups, self.means_, strict=True)]
+        scatter = np.stack([own.T @ own for own in centred])
+        pooled = scatter.sum(0) / max(1, len(x) - len(counts))
+        covariances = (scatter + prior * pooled) / (counts - 1 + prior)[:, None, None]
+        covariances = (1 - RIDGE) * covariances + RIDGE * np.eye(d)
+        self.whiten_ = np.linalg.inv(np.linalg.cholesky(covariances))
+        slopes = np.log(np.diagonal(self.whiten_, axis1=1, axis2=2)).sum(1)
+        self.offsets_ = np.log(counts / len(x)) + slopes
+        return self
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return the class probabilities of rows (n, d)."""
+        pairs = zip(self.whiten_, self.means_, strict=True)
+        norms = [np.square((x - mean) @ whiten.T).sum(1) for whiten, mean in pairs]
+        return softmax(self.offsets_ - 0.5 * np.stack(norms, axis=1), axis=1)
+
+
 def _classifier(name: str, n: int, width: int, seed: int) -> Any:
     """Return an unfitted classifier with settings for n rows and ``width`` columns."""
     # Imported here because the import is slow and only labels need these classes.
-    from sklearn.discriminant_analysis import (
-        LinearDiscriminantAnalysis,
-        QuadraticDiscriminantAnalysis,
-    )
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -300,7 +329,7 @@ def _classifier(name: str, n: int, width: int, seed: int) -> Any:
         "table": _Table,
         "ordered": _Ordered,
         "linear": LinearDiscriminantAnalysis,
-        "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
+        "quadratic": _Quadratic,
         "logistic": lambda: LogisticRegression(max_iter=1000),
         "neighbors": lambda: KNeighborsClassifier(min(n, max(5, round(0.5 * n**0.5)))),
         "boosting": lambda: _with_radius(
@@ -410,12 +439,11 @@ def _fitted(
 
     Without columns or with a single class, the probabilities are constant.
     """
-    classes, counts = np.unique(y, return_counts=True)
+    classes = np.unique(y)
     width = x.shape[1] if columns is None else len(columns)
     if not width or len(classes) < 2:
         return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
-    few = name == "quadratic" and counts.min() < width + 2
-    model = _classifier("linear" if few else name, len(y), width, seed)
+    model = _classifier(name, len(y), width, seed)
     return (model if columns is None else _of_columns(model, columns)).fit(x, y)
 
 

@@ -161,16 +161,16 @@ def choose_label_information(
         growth = e.pointwise.numpy() - of_half
         missing = max(0.0, float(growth.mean()))
         # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
-        decay = math.sqrt(2)
+        limit = e.held_out + missing / (math.sqrt(2) - 1)
         if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
             e.in_sample = e.held_out + 2 * missing
             e.value = (e.in_sample + e.held_out) / 2
         elif missing > SIGNIFICANT * float(growth.std()) / n**0.5:
             of_quarter = _gain_of_parts(4, e.name, columns[e.name], *rest)
-            decay = min(decay, float((of_half - of_quarter).mean()) / missing)
-        limit = e.held_out + missing / max(decay - 1, 1e-9)
-        limits += e.weight * max(0.0, min(limit, largest) - e.value)
+            decay = float((of_half - of_quarter).mean()) / missing - 1
+            limit = max(limit, min(e.held_out + missing / max(decay, 1e-9), largest))
+        limits += e.weight * max(0.0, limit - e.value)
     value = sum(e.weight * e.value for e in used)
     sampling = sum(e.weight * (float(e.pointwise.var()) / n + (e.value - value) ** 2) for e in used)
     variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)

@@ -44,7 +44,7 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
         Lower and upper end in nats, at least 0.
     """
     judged, views, seed = found.judged, found.views, found.seed
-    error, missing, edges = _standard_error(judged, value, views), 0.0, 0.0
+    error, missing, edges = _standard_error(judged, value), 0.0, 0.0
     if found.large:
         error = math.hypot(error, _growth(judged, value, views, seed))
     else:
@@ -218,14 +218,13 @@ def _of_halves(
     return {name: statistics.mean(own) for name, own in values.items()}
 
 
-def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]) -> float:
+def _standard_error(judged: list[Evidence], value: float) -> float:
     """Return the standard error due to sampling, bias and the spread of the candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:
             continue
-        x, y = views[e.inputs]
-        sampling = float(e.pointwise.std()) / math.sqrt(len(x))
+        sampling = float(e.pointwise.std()) / math.sqrt(len(e.pointwise))
         # The bias is at most half the difference between in-sample and held-out means.
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:

@@ -122,8 +122,9 @@ def choose_label_information(
     The predicted probabilities are calibrated, except for "table" and "ordered". In each fold, the
     two parameters of the calibration maximise the likelihood of the other folds. For the calibrated
     classifiers, the gain from each half of the training rows to all training rows raises the upper
-    end of the interval. For classifiers that do not memorise rows, the gain from quarters to halves
-    is compared. If both gains are equal, the upper end is about the entropy of the labels.
+    end of the interval. The bias is assumed to be proportional to 1 / sqrt(n). If a classifier does
+    not memorise rows, the gain from quarters to halves is compared. If this gain is less than
+    sqrt(2) times the gain from halves, a bias of order n ** (-1 / 4) is assumed.
 
     With fewer than three rows per column, classifiers miss an unknown part of the information. The
     upper end of the interval is then the entropy of the labels plus its error. The rule does not
@@ -151,8 +152,6 @@ def choose_label_information(
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
     _weigh(judged, n)
     used = [e for e in judged if e.weight]
-    # The entropy of the labels bounds the information.
-    largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     limits = 0.0
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
@@ -161,23 +160,26 @@ def choose_label_information(
         growth = e.pointwise.numpy() - of_half
         missing = max(0.0, float(growth.mean()))
         # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
-        limit = e.held_out + missing / (math.sqrt(2) - 1)
+        decay = math.sqrt(2)
         if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
             e.in_sample = e.held_out + 2 * missing
             e.value = (e.in_sample + e.held_out) / 2
         elif missing > SIGNIFICANT * float(growth.std()) / n**0.5:
             of_quarter = _gain_of_parts(4, e.name, columns[e.name], *rest)
-            decay = float((of_half - of_quarter).mean()) / missing - 1
-            limit = max(limit, min(e.held_out + missing / max(decay, 1e-9), largest))
+            if float((of_half - of_quarter).mean()) < decay * missing:
+                decay = 2**0.25
+        limit = e.held_out + missing / (decay - 1)
         limits += e.weight * max(0.0, limit - e.value)
     value = sum(e.weight * e.value for e in used)
     sampling = sum(e.weight * (float(e.pointwise.var()) / n + (e.value - value) ** 2) for e in used)
     variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)
     # The expectation of the held-out information is a lower bound.
     least = sum(e.weight * e.held_out for e in used) - Z_90 * math.sqrt(sampling)
+    # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * math.sqrt(variance)
+    largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
     high = min(max(value + error + limits + smoothed, _unresolved(judged)), largest)
     if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:

@@ -509,6 +509,28 @@ def test_the_interval_contains_the_information_of_a_noisy_rule(seed: int) -> Non
     assert contains(quick("linear", "logistic").fit(x, label), np.log(2) - entropy([0.1, 0.9]))
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_steady_learning_curve_leaves_the_information_of_a_label_open(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, form = rng.standard_normal((1500, 20)), rng.standard_normal((20, 20))
+    values = ((x @ form) * x).sum(1)
+    assert contains(quick("quadratic").fit(x, values > np.median(values)), np.log(2))
+
+
+def test_a_rare_class_does_not_hide_the_covariances_of_other_classes() -> None:
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1, 2], [300, 300, 8])
+    x = np.array([0.5, 1.5, 0.5])[label, None] * rng.standard_normal((608, 16))
+    x[label == 2] += 5
+    estimator = quick("linear", "quadratic").fit(x, label)
+    assert estimator.mutual_info_ > entropy(np.bincount(label)) - 0.05
+
+
+def test_rounded_measurements_have_a_finite_interval() -> None:
+    x, y, truth = gaussian_pair(3000, 1)
+    assert contains(quick("gaussian").fit(x.round(1), y.round(1)), truth)
+
+
 def test_few_rows_per_column_leave_the_information_of_a_label_open() -> None:
     x = np.random.default_rng(0).standard_normal((150, 300))
     label = x[:, :30].sum(1) > 0

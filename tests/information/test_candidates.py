@@ -252,6 +252,15 @@ def test_the_interval_extends_to_what_more_components_would_resolve() -> None:
     assert low < 1.28 < high  # from the density on a grid
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_interval_extends_to_what_finer_neighbours_would_resolve(seed: int) -> None:
+    """The density of (x, y) has an edge at y = x."""
+    x, share = torch.rand(2, 2000, 1, generator=torch.Generator().manual_seed(seed)).double()
+    scores = gaussianize_ranks(x), gaussianize_ranks(x * share)
+    low, high = choose_information(*scores, ("mixture", "neighbors")).interval
+    assert low < np.euler_gamma < high
+
+
 def test_a_column_that_is_constant_in_the_training_rows_carries_no_information():
     x, noise = torch.randn(2, 500, 2, generator=torch.Generator().manual_seed(0)).double()
     x[:, 1] = 0.0

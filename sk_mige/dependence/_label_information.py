@@ -390,6 +390,7 @@ def _cross_fit(
     folds: Labels,
     log_prior: Floats,
     seed: int,
+    *,
     part: slice = ALL,
 ) -> tuple[list[Any], Floats, float, Floats]:
     """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.

@@ -67,9 +67,9 @@ def feature_information(
 
     Notes
     -----
-    Scores ignore redundancy between features, so two copies of a feature have equal scores. Use
-    :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector. Selectors of
-    scikit-learn accept only numbers in X. Encode strings in X by
+    Scores ignore redundancy between features, so two copies of a feature have about equal scores.
+    Use :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector. Selectors
+    of scikit-learn accept only numbers in X. Encode strings in X by
     :class:`~sklearn.preprocessing.OrdinalEncoder`, whose numbers are labels for at most 50
     categories.
 

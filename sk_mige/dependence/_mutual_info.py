@@ -140,9 +140,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
     frequent value of a numeric column, such as 0, is also a label. Numbers can form clusters that
-    are far apart. If clusters of X and clusters of Y contain the same rows, perhaps after merging,
-    the index of the merged cluster is a shared value. If X and Y contain equal numbers in a part of
-    the rows, the information is infinite.
+    are far apart. Clusters of X and of Y, or unions of clusters, can contain the same rows. The
+    index of such clusters is a shared value. If X and Y contain equal numbers in a part of the
+    rows, the information is infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
     X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. Two

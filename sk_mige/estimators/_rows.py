@@ -392,8 +392,8 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
     """Raise if X is a data set or has more than two dimensions."""
     if is_data_set(X):
         raise TypeError(
-            f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
-            f"n_features), got the data set {type(X).__name__}. Stack its inputs: "
+            f"X must be an array or tensor of shape (n_samples, n_features) for "
+            f"{type(estimator).__name__}; got the data set {type(X).__name__}. Stack its inputs: "
             "torch.stack([x.flatten() for x, *_ in dataset]); fit makes the batches"
         )
     if isinstance(X, Tensor):

@@ -347,7 +347,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _held_out(
         self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
     ) -> tuple[float, float]:
-        """Return mean held-out scores of standardised features and of features in input units."""
+        """Return minus the mean held-out loss, for standardised features and in input units."""
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.

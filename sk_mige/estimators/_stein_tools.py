@@ -63,7 +63,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     def _fit_kernel(self, X: Any, y: Any) -> SteinKernel:
         """Validate rows and scores, and return the Stein kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(rows, "they have no distances")
+        check_varies(rows, "all distances are 0")
         warn_of_ends(rows)
         points = to_tensor(rows, torch.device("cpu"))
         if self.preconditioner is None:

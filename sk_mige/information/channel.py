@@ -144,8 +144,8 @@ def _check_noise(
     constant = bool((first == first[:1]).all())
     if torch.equal(first, second) and bool(first.isfinite().all()) and not constant:
         raise ValueError(
-            "family must use its noise: y is a function of x alone, so that their information is "
-            "infinite and has no gradient. Add noise to y, as in theta * x + noise"
+            "family must use its noise: y is a function of x alone, so I(x; y) is infinite and "
+            "has no gradient. Add noise to y, as in theta * x + noise"
         )
 
 

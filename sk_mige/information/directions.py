@@ -79,7 +79,7 @@ def _with_radius(z: Tensor) -> Tensor:
 
 
 def _span(coefficients: Tensor) -> Tensor:
-    """Return the leading directions of the coefficients (2 d, k) of z and of ρz."""
+    """Return leading left singular vectors of the coefficients (2 d, k) for z beside ρz."""
     both = torch.cat(coefficients.chunk(2), dim=1)
     directions, weights, _ = torch.linalg.svd(both, full_matrices=False)
     return directions[:, weights > MIN_WEIGHT * weights[0]]

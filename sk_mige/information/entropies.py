@@ -118,7 +118,8 @@ def _check_copies(variable: Variable, kept: list[int]) -> None:
     left = moved - design @ torch.linalg.lstsq(design, moved).solution
     if left.norm() > COPIES * dz.norm():
         warn_user(
-            f"columns {rest} of {name} are linear combinations of other columns, but their "
-            f"derivatives d{name} are not. The information may be discontinuous in the parameters. "
+            f"columns {rest} of {name} are linear combinations of other columns, but the "
+            f"derivatives d{name} contradict this relation. The information may be "
+            "discontinuous in the parameters. "
             "The result is the gradient of the other columns alone. Check the derivatives"
         )

@@ -44,7 +44,8 @@ class LinearResiduals(ArrayState):
     is_strong : bool
         Whether the noise of a relation is below 1 % of the variance, and below the noise in a
         regression of normal scores. If values of columns are on a grid, the noise must also be much
-        larger than the grid step. Gaps between clusters must not change the entropies.
+        larger than the grid step. Narrow and wide windows must give similar changes of the
+        entropies.
     is_exact : bool
         Whether a relation has no noise except rounding errors, so that the information is infinite.
 

@@ -181,7 +181,9 @@ def mutual_info_gradient(
     (of_x, of_y), several = read_variables({"x": (x, dx), "y": (y, dy)})
     check_columns_vary("y", of_y.rows)
     if dx is not None and joint == "distances":
-        raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+        raise ValueError(
+            "joint='distances' estimates no score of x: with dx, pass joint='coordinates' or 'auto'"
+        )
     n = len(of_x.rows)
     # Redundant columns add no information, and whitening would amplify their rounding errors.
     kept_x, kept_y = independent_columns(of_x.rows), independent_columns(of_y.rows)

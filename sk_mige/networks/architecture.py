@@ -191,9 +191,9 @@ class Architecture:
         shape = tuple(network.feature_map(rows, self.layer).shape[1:])
         if self.local and len(shape) < 2:
             raise ValueError(
-                "local=True needs a feature map, (channels, height, width) for each row, but "
-                f"layer={self.layer!r} has the output shape {shape}: name a layer before the "
-                "flattening"
+                "local=True needs a layer whose output has at least two dimensions for each row, "
+                f"such as (channels, height, width), but layer={self.layer!r} has the output shape "
+                f"{shape}: name a layer before the flattening"
             )
         return shape
 

@@ -447,7 +447,7 @@ class Information(ShorthandMixin):
         if type(self).build_infomax is Information.build_infomax:
             raise ValueError(
                 f"information={self!r} cannot be maximised by InfoMax: use it in "
-                "InformationBottleneck, or pass another information"
+                "InformationBottleneck, or pass another estimator of information"
             )
         self._validate_params()
 
@@ -456,7 +456,7 @@ class Information(ShorthandMixin):
         if type(self).build_term is Information.build_term:
             raise ValueError(
                 f"information={self!r} cannot be minimised by InformationBottleneck: use it in "
-                "InfoMax, or pass another information"
+                "InfoMax, or pass another estimator of information"
             )
         self._validate_params()
 

@@ -30,7 +30,7 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
         warn_user(
             f"{len(outliers) / len(x):.2%} of the values of {name} {column}, such as "
             f"{value:g}, are more than {FAR} interquartile ranges from the median and dominate "
-            "the scale. Drop such rows, impute missing values, or transform the column"
+            "the scale. Drop rows with such values, impute missing values, or transform the column"
         )
 
 

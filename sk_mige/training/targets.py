@@ -97,8 +97,8 @@ def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
     shape = values.shape
     if values.dtype.kind not in "biuf" or shape[:1] != (n_rows,) or 0 in shape:
         raise ValueError(
-            f"y must hold numbers, at least one for each of the {n_rows} rows of X, if mode is a "
-            f"loss function; got shape {shape} and dtype {values.dtype}. Encode labels by "
+            f"mode is a loss function, so y must hold numbers in {n_rows} rows. Got shape {shape} "
+            f"and dtype {values.dtype}. Encode labels by "
             "sklearn.preprocessing.LabelEncoder"
         )
     if values.dtype.kind == "f" and not (abs(values) <= np.finfo(np.float32).max).all():

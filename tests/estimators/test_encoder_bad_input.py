@@ -204,7 +204,7 @@ def test_probes_refuse_images_and_data_sets_with_the_way_to_rows() -> None:
         probe.fit(images, Y)
     dataset = TensorDataset(torch.as_tensor(X))
     for data in (dataset, DataLoader(dataset), SliceDataset(dataset)):
-        with pytest.raises(TypeError, match="takes rows.*Stack its inputs"):
+        with pytest.raises(TypeError, match="X must be an array.*Stack its inputs"):
             probe.fit(data, Y)
 
 

@@ -127,13 +127,13 @@ def choose_label_information(
     sqrt(2) times the gain from halves, a bias of order n ** (-1 / 4) is assumed.
 
     With fewer than three rows per column, classifiers miss an unknown part of the information. The
-    upper end of the interval is then the entropy of the labels plus its error. The rule does not
-    apply if "table" is a candidate.
+    upper end of the interval is then the entropy of the labels plus its error, at most the log of
+    the number of labels. The rule does not apply if "table" is a candidate.
     """
     n, rows = len(labels), np.arange(len(labels))
     counts = np.bincount(labels)
-    log_prior = np.log(counts / n)
-    entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
+    log_prior, most = np.log(counts / n), math.log(len(counts))
+    entropy = min(-float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n), most)
     judged, posteriors = [], []
     columns: dict[str, list[list[int]] | None] = dict.fromkeys(names)
     few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
@@ -176,10 +176,10 @@ def choose_label_information(
     variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)
     # The expectation of the held-out information is a lower bound.
     least = sum(e.weight * e.held_out for e in used) - Z_90 * math.sqrt(sampling)
-    # The entropy of the labels bounds the information.
+    # The entropy of the labels bounds the information, and is at most the log of their number.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * math.sqrt(variance)
-    largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
+    largest = min(entropy + Z_90 * float(log_prior[labels].std()) / n**0.5, most)
     smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
     high = min(max(value + error + limits + smoothed, _unresolved(judged)), largest)
     if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:

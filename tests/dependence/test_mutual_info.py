@@ -774,6 +774,14 @@ def test_counts_with_many_values_have_their_information() -> None:
     assert contains(estimator, 0.713)
 
 
+def test_information_about_labels_is_at_most_the_log_of_their_number() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(3, size=150)
+    x = 20 * np.eye(3)[label] + rng.standard_normal((150, 3))
+    estimator = quick("linear", "quadratic").fit(x, label)
+    assert estimator.mutual_info_ <= estimator.interval_[1] <= np.log(3)
+
+
 def test_labels_must_repeat() -> None:
     with pytest.raises(ValueError, match="Y has 20 distinct labels in 20 rows"):
         quick("linear").fit(np.arange(20.0), np.array(list("abcdefghijklmnopqrst")))

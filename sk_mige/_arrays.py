@@ -30,7 +30,10 @@ def readable(values: Any, name: str) -> Any:
     unreadable = isinstance(values, Mapping | Set | Iterator) and not sp.issparse(values)
     if unreadable or kind in ("LazyFrame", "structured array"):
         raise TypeError(f"{name} is a {kind}: pass an array of numbers, a data frame or a list")
-    if isinstance(values, list | tuple) and len(values) and isinstance(values[0], torch.Tensor):
+    first = values
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    if isinstance(first, torch.Tensor) and first is not values:
         return [readable(value, name) for value in values]
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")

@@ -446,6 +446,8 @@ def _fitted(
     width = x.shape[1] if columns is None else len(columns)
     if not width or len(classes) < 2:
         return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
+    if name == "quadratic" and width >= len(y):  # the covariances are singular
+        name = "linear"
     model = _classifier(name, len(y), width, seed)
     return (model if columns is None else _of_columns(model, columns)).fit(x, y)
 

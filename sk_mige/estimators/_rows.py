@@ -36,15 +36,15 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# Number of rows that are checked for rounding, for equal norms and for quadratic equations.
-CHECKED_ROWS = 1_000
+# At most this number of rows is checked for rounding, equal norms, quadratic equations and ends.
+CHECKED_ROWS = 2_000
 
 # Smallest number of distinct rows of equal norm that count as rows on a sphere, and of distinct
 # values of a column in a quadratic equation. A few rows can satisfy an equation by chance.
 FEWEST_DISTINCT = 20
 
 # Smallest number of values next to the end of a column that show whether the density is zero there,
-# and largest number of columns whose ends are checked.
+# and largest number of columns that are checked for ends and quadratic equations.
 FEWEST_AT_END, MOST_COLUMNS = 100, 30
 
 # Number of rows in a block, when constant rows are searched block by block.
@@ -140,8 +140,8 @@ def check_density(X: Any) -> None:
 
 def _spaced_rows(X: Any) -> NDArray[Any]:
     """Return at most CHECKED_ROWS rows, because successive rows of a series can be special."""
-    step = max(1, X.shape[0] // CHECKED_ROWS)
-    return np.asarray(move_to(X[: step * CHECKED_ROWS : step, :], xp=np, device="cpu"))
+    step = max(1, math.ceil(X.shape[0] / CHECKED_ROWS))
+    return np.asarray(move_to(X[::step, :], xp=np, device="cpu"))
 
 
 def warn_of_ends(X: Any) -> None:
@@ -163,10 +163,10 @@ def warn_of_ends(X: Any) -> None:
             near = _interquartile_ranges(rows[abs(rows[:, k] - ends[0, k]) <= width[k] / 3])
             if np.delete(near >= 0.6 * usual, k).all():
                 warn_user(
-                    f"the density of column {k} of X seems not to be zero at the end "
-                    f"{ends[0, k]:.3g} of the column. Estimates and tests with scores are biased, "
-                    "because Stein's identity does not hold. Transform the column, for example "
-                    "to the logarithm of the distance from the end"
+                    f"the density of column {k} of X seems not to be zero, or to rise steeply, at "
+                    f"the end {ends[0, k]:.3g} of the column. Estimates and tests with scores are "
+                    "biased, because Stein's identity does not hold. Transform the column, for "
+                    "example to the logarithm of the distance from the end"
                 )
                 return
 
@@ -193,10 +193,12 @@ def _is_spherical(rows: NDArray[Any]) -> bool:
 
 
 def _is_quadric(rows: NDArray[Any]) -> bool:
-    """Return whether rows (n, d) satisfy a quadratic equation that is no product of linear ones.
+    """Return whether rows (n, d) satisfy a quadratic equation.
 
     Columns with few distinct values and rows far from the others are left out.
     """
+    if rows.shape[1] > MOST_COLUMNS:
+        return False
     rows = rows[:, (rows != rows[0]).any(axis=0)].astype(np.float64)
     rows /= abs(rows).max(axis=0)  # the range of large values can exceed that of float64
     rows = (rows - rows.mean(axis=0)) / np.ptp(rows, axis=0)

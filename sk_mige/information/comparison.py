@@ -271,9 +271,9 @@ def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
     return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
 
 
-def ksg(x: Tensor, y: Tensor, factor: int = 1) -> float:
-    """Return the mean of KSG estimates with 3, 5 and 10 neighbours, times a factor."""
-    ks = [factor * k for k in KSG_NEIGHBORS if factor * k < len(x)]
+def ksg(x: Tensor, y: Tensor, numbers: Sequence[int] = KSG_NEIGHBORS) -> float:
+    """Return the mean of KSG estimates with the numbers of neighbours below the number of rows."""
+    ks = [k for k in numbers if k < len(x)]
     return sum(float(ksg_terms(x, y, k).mean()) for k in ks) / len(ks)
 
 
@@ -302,7 +302,12 @@ def weigh(judged: list[Evidence], x: Tensor, y: Tensor) -> None:
 
 
 def _are_correlated(x: Tensor, y: Tensor) -> bool:
-    """Return whether Bartlett's test of canonical correlations is significant."""
+    """Return whether Bartlett's test of canonical correlations is significant.
+
+    The test is not valid with fewer than three rows per column.
+    """
     p, q = x.shape[1], y.shape[1]
+    if len(x) < 3 * (p + q):
+        return False
     statistic = (2 * len(x) - p - q - 3) * GaussianReference().fit(x, y).information_
     return bool(chdtrc(p * q, float(statistic)) < LEVEL)

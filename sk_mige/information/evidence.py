@@ -161,7 +161,8 @@ def cross_fit(
     # With d columns and n training rows, the in-sample bias of a Gaussian copula is about the
     # fraction (1 - d / n) / 2 of the difference.
     n = len(x) * (1 - 1 / len(models))
-    value = in_sample - (1 - (x.shape[1] + y.shape[1]) / n) / 2 * (in_sample - held_out)
+    fraction = max(0.0, 1 - (x.shape[1] + y.shape[1]) / n) / 2
+    value = in_sample - fraction * (in_sample - held_out)
     return Evidence(
         name, value, in_sample, held_out, evidence, pointwise, log_density, models, inputs=inputs
     )

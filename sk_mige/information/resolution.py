@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_mige.information.comparison import (
     ELLIPTICAL,
+    KSG_NEIGHBORS,
     MAX_NEIGHBOR_DIMENSIONS,
     Comparison,
     Pair,
@@ -115,7 +116,10 @@ def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) ->
     if not used or d > MAX_NEIGHBOR_DIMENSIONS:
         return 0.0
     x, y = views[used[0].inputs]
-    fine, coarse = ksg(x, y), ksg(x, y, 4)
+    ks = [k for k in KSG_NEIGHBORS if 4 * k < len(x)]
+    if not ks:
+        return 0.0
+    fine, coarse = ksg(x, y, ks), ksg(x, y, [4 * k for k in ks])
     limit = fine + (fine - coarse) / (4 ** (1 / d) - 1)
     return sum(e.weight * max(0.0, limit - e.value) for e in used)
 

@@ -782,6 +782,14 @@ def test_information_about_labels_is_at_most_the_log_of_their_number() -> None:
     assert estimator.mutual_info_ <= estimator.interval_[1] <= np.log(3)
 
 
+@pytest.mark.filterwarnings("ignore:the 90 % interval")
+def test_the_fewest_rows_have_an_interval() -> None:
+    for seed in range(6):
+        x, y, _ = gaussian_pair(12, 1, seed=seed)
+        low, high = quick("gaussian", "mixture", "neighbors").fit(x, y).interval_
+        assert low <= high
+
+
 def test_labels_must_repeat() -> None:
     with pytest.raises(ValueError, match="Y has 20 distinct labels in 20 rows"):
         quick("linear").fit(np.arange(20.0), np.array(list("abcdefghijklmnopqrst")))

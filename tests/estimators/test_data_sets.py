@@ -99,7 +99,9 @@ SOURCES = {
     "images": IMAGES,
     "images of one channel": IMAGES[:, 0],
     "list of images": list(IMAGES),
-    "list of tensors with a graph": list(torch.tensor(IMAGES, requires_grad=True)),
+    "nested lists of tensors with a graph": [
+        list(image) for image in torch.tensor(IMAGES, requires_grad=True)
+    ],
     "TensorDataset": PAIRS,
     "inputs alone": TensorDataset(torch.as_tensor(IMAGES)),
     "flat inputs": Items(lambda i: ROWS[i]),

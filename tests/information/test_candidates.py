@@ -28,6 +28,14 @@ def draws(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
+@pytest.mark.parametrize(("n", "d"), [(12, 1), (60, 15), (60, 40)])
+def test_few_independent_rows_have_no_information(n: int, d: int) -> None:
+    folds = torch.arange(n) % 3
+    pairs = [gaussianize_ranks(draws(n, 2 * d, seed=seed)).split(d, 1) for seed in range(5)]
+    found = [choose_information(x, y, candidates=("gaussian",), folds=folds) for x, y in pairs]
+    assert np.mean([own.value for own in found]) < 0.1
+
+
 def test_components_undo_a_rotation_of_uniform_columns() -> None:
     z = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0)).double()
     turn = torch.tensor([[0.8, 0.6], [-0.6, 0.8]]).double()

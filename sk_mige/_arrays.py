@@ -19,7 +19,7 @@ def column_names(values: Any) -> list[str] | None:
 
 
 def readable(values: Any, name: str) -> Any:
-    """Convert tensors to arrays. Masked, sparse and complex values raise an error.
+    """Convert tensors to arrays. Masked arrays, complex values and sparse tensors raise an error.
 
     Mappings, sets, iterators and lazy data frames also raise an error, because NumPy stores each as
     a single object.

@@ -167,7 +167,10 @@ class DividedPair:
         return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
     def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        """Append rounded values of exact linear relations, and indices of atoms and of clusters."""
+        """Return numeric tables with the labels that X and Y share, as further columns.
+
+        The labels are rounded values of exact linear relations, and indices of atoms and clusters.
+        """
         numbers = self._numbers(x, y)
         relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
         sides = zip(numbers, relations, self.labels, self.atoms, self.clusters, strict=True)

@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 
 class SharedValues:
-    """Values that are functions of X and of Y, with mutual information equal to their entropy.
+    """Estimate of the entropy of values that X and Y share.
 
     Coverage-adjusted frequencies [1]_ account for values that have not occurred.
 

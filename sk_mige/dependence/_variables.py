@@ -160,7 +160,7 @@ def _is_slow_label(table: Array) -> bool:
 
 
 def _pace(rows: Array, difference: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
-    """Return the differences of successive rows, and a mask of the slow columns."""
+    """Return average differences of successive rows by column, and a mask of the slow columns."""
     near, far = (difference(rows[k:], rows[:-k]) for k in (1, 3))
     usual = difference(np.random.default_rng(0).permutation(rows), rows)
     return near, (near < NEAR * usual) & (far > GROWTH * near)

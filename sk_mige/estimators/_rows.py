@@ -238,15 +238,15 @@ def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
     shown = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)
     first = columns[0]
     example = f"column {first} goes from {float(low[first])} to {float(high[first])}"
-    advice = "put a StandardScaler first, which subtracts the mean in float64"
+    advice = "Put a StandardScaler first, because it subtracts the mean in float64"
     # Rounding keeps the order. If the ends of a column round to the same number, all its values do.
     if (low.astype(np.float32) == high.astype(np.float32)).all():
         raise ValueError(
-            f"the rows of X are all equal in dtype('float32') of the networks: {example}; {advice}"
+            f"the rows of X are all equal in dtype('float32') of the networks: {example}. {advice}"
         )
     warn_user(
-        f"{len(columns)} of the columns of X, {shown}, vary by less than {FEWEST_STEPS} "
-        f"spacings of numbers in dtype('float32') of the networks: {example}; {advice}"
+        f"columns {shown} of X vary by less than {FEWEST_STEPS} spacings of numbers in "
+        f"dtype('float32') of the networks. For example, {example}. {advice}"
     )
 
 

@@ -171,7 +171,7 @@ def cross_fit(
 def fitted_information(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Fit a model to the training rows, and return the information of the held-out rows.
 
-    The held-out rows also calibrate a network.
+    The held-out rows also calibrate the correction of a :class:`CorrectedReference`.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def column_indices(
         raise ValueError(f"{name} needs at least two columns to draw, got {n_columns}")
     known = f"indices from 0 to {n_columns - 1}"
     if names is not None:
-        known += f" or names of {list(names)}"
+        known += f" or names from {list(names)}"
     pair = [chosen] if isinstance(chosen, str | int) else list(chosen)
     found = [_index(column, names or []) for column in pair]
     if len(found) != 2 or not all(0 <= index < n_columns for index in found):

@@ -263,9 +263,8 @@ def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
         )
     if encoder.task_ != "classification":
         raise ValueError(
-            needs
-            + f"I(y; z) is estimated for classes only, got task={encoder.task_!r}; if y holds "
-            "classes, fit mode=InformationBottleneck(task='classification')"
+            needs + f"got task={encoder.task_!r}. If y holds classes, fit the encoder with "
+            "mode=InformationBottleneck(task='classification')"
         )
     known = encoder.classes_.tolist()
     unseen = set(target.tolist()) - set(known)

@@ -170,7 +170,8 @@ class ProjectionSearchDisplay(Display):
         if len(found) != len(dimensions):
             raise ValueError(
                 f"scores has shape {np.shape(scores)}, but n_components has shape "
-                f"{dimensions.shape}: pass a row of folds for each dimension"
+                f"{dimensions.shape}: pass a score, or a row of scores of the folds, for each "
+                "dimension"
             )
         dimensions, found = _without_failed(dimensions.astype(int), found)
         exact = None if reference is None else real_numbers("reference", reference)

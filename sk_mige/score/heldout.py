@@ -3,7 +3,7 @@ r"""Hyvärinen's loss as a quadratic form in the coefficients, for training and 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
 \langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The
 centres of dense fits are the training samples. For dense fits, :class:`SectionSplit` and
-:class:`GradientSplit` compute the loss with fewer products.
+:class:`GradientSplit` compute the held-out loss without the held-out matrix A.
 """
 
 from __future__ import annotations

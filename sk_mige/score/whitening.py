@@ -335,7 +335,10 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
 
 
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
-    """Return squared Mahalanobis distances (n,) with mean and covariance of the other rows."""
+    """Return the squared Mahalanobis distance of each row, (n,).
+
+    The mean and the shrunk covariance are those of the other rows.
+    """
     if n < 3:
         return squares.sum(1) / scale
     # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).

@@ -111,7 +111,7 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
         (lambda: representation(Z, components=(0, -1)), "components must be two columns"),
         (lambda: representation(Z, components="ab"), "components must be two columns"),
-        (lambda: representation(FRAME, components=("a", "c")), r"names of \['a', 'b'\]; got"),
+        (lambda: representation(FRAME, components=("a", "c")), r"names from \['a', 'b'\]; got"),
         (lambda: representation(Z[:0]), r"0 sample\(s\)"),
         (lambda: representation(HOLED), "Input Z contains NaN"),
         (lambda: representation(Z, Y[1:]), "inconsistent numbers of samples"),

@@ -149,5 +149,5 @@ def test_given_scores_are_drawn_in_percent() -> None:
     display = ProjectionSearchDisplay.from_predictions([2, 8], [[0.5, 0.7], [0.8, 1.0]])
     line = display.errorbar_.lines[0]
     np.testing.assert_allclose(line.get_ydata(), [60, 90])
-    with pytest.raises(ValueError, match="a row of folds for each dimension"):
+    with pytest.raises(ValueError, match="a row of scores of the folds, for each dimension"):
         ProjectionSearchDisplay.from_predictions([2, 8, 16], [0.5, 0.7])

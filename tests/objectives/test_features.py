@@ -152,7 +152,7 @@ def test_encoders_on_layers_are_pickled_and_continue(
     [
         (InfoMax(layer="nowhere"), r"layer='nowhere' is not a submodule.*'conv'"),
         (InfoMax(local=True), "local=True needs layer"),
-        (InfoMax(layer="fc", local=True), r"needs a feature map.*\(1024,\)"),
+        (InfoMax(layer="fc", local=True), r"needs a layer.*\(1024,\)"),
     ],
 )
 def test_layers_that_do_not_suit_are_named(X: np.ndarray, mode: InfoMax, named: str) -> None:

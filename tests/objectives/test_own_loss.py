@@ -134,7 +134,7 @@ def test_targets_reach_the_loss_as_numbers(
 
 @pytest.mark.parametrize("targets", [["a"] * 90, np.zeros(89), [None] * 90], ids=range(3))
 def test_other_targets_are_refused(targets: Any, X: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="y must hold numbers, .* for each of the 90 rows"):
+    with pytest.raises(ValueError, match="y must hold numbers in 90 rows"):
         MIGEEncoder(**SMALL, mode=square_error).fit(X, targets)
 
 

@@ -193,7 +193,7 @@ def _gain_of_parts(n_parts: int, name: str, columns: list[list[int]] | None, *re
     _, labels, _, log_prior, _ = rest
     fits = [_cross_fit(name, columns, *rest, part=slice(k, None, n_parts)) for k in range(n_parts)]
     posterior = np.mean([fit[1] for fit in fits], axis=0)
-    return np.asarray(posterior[np.arange(len(labels)), labels] - log_prior[labels])
+    return posterior[np.arange(len(labels)), labels] - log_prior[labels]
 
 
 def _unconfirmed(e: Evidence) -> float:

@@ -127,7 +127,7 @@ def test_the_simulated_card_refuses_what_is_elsewhere(device: torch.device) -> N
         torch.randn(3, device=device, generator=torch.Generator())
 
 
-# Of two arrays (40, 2). Such functions compute on the CPU.
+# Functions of two arrays of shape (40, 2), which compute on the CPU.
 OF_ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
     "total correlation": lambda x, y: info.total_correlation_gradient(
         [x, y], [None, y], standard_error="batch"

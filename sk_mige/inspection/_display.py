@@ -1,15 +1,22 @@
-"""Base class of the displays, which imports matplotlib at the first plot."""
+"""Base class of the displays, checks of their arguments, and access to estimators in pipelines."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mige._arrays import as_array, is_missing_label
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
 else:
     Axes = Any
-
-__all__ = ["Axes", "Display"]
 
 
 class Display:
@@ -37,3 +44,118 @@ class Display:
             )
         self.ax_, self.figure_ = ax, ax.figure
         return ax
+
+
+def real_numbers(
+    name: str, values: Any, *, ndim: int | tuple[int, ...] = 1, finite: bool = True
+) -> NDArray[np.float64]:
+    """Return values as float64, after checks of type, shape and size."""
+    try:
+        array = as_array(values, name)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"dtype {array.dtype}")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} must hold real numbers, got {values!s:.60}: {error!s:.100}"
+        ) from error
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    if array.ndim not in allowed or not array.size:
+        shape = " or ".join(f"{n}-dimensional" for n in allowed)
+        raise ValueError(f"{name} must be {shape} and not empty, got the shape {array.shape}")
+    if finite and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ValueError(f"{name} has {bad} values that are NaN or infinite; remove them")
+    return array
+
+
+def check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], other: str) -> None:
+    """Raise ValueError unless values have the shape that belongs to another argument."""
+    if values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, but {shape} is needed for {other}")
+
+
+def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a mask of the missing labels: None, NaN, infinity, NaT and pandas.NA."""
+    missing = [is_missing_label(label) or label in (np.inf, -np.inf) for label in labels]
+    return np.array(missing, dtype=bool)
+
+
+def column_indices(
+    name: str, chosen: Any, n_columns: int, names: Sequence[str] | None = None
+) -> tuple[int, int]:
+    """Return the indices of two chosen columns, and raise if a column does not exist."""
+    if n_columns < 2:
+        raise ValueError(f"{name} needs at least two columns to draw, got {n_columns}")
+    known = f"indices from 0 to {n_columns - 1}"
+    if names is not None:
+        known += f" or names from {list(names)}"
+    pair = [chosen] if isinstance(chosen, str | int) else list(chosen)
+    found = [_index(column, names or []) for column in pair]
+    if len(found) != 2 or not all(0 <= index < n_columns for index in found):
+        raise ValueError(f"{name} must be two columns, {known}; got {chosen!r}")
+    return found[0], found[1]
+
+
+def _index(column: Any, names: Sequence[str]) -> int:
+    """Return the index of a column, or -1 for an unknown name or a value of another type."""
+    if isinstance(column, str):
+        return list(names).index(column) if column in names else -1
+    return int(column) if isinstance(column, Integral) else -1
+
+
+def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
+    """Return the part of an estimator, search or pipeline that has a given attribute.
+
+    If several steps of a pipeline have the attribute, the last matching step is returned. With
+    ``first=True``, the first matching step is returned.
+    """
+    if hasattr(estimator, attribute) and not isinstance(estimator, type):
+        return estimator
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline):
+        steps = part.steps if first else reversed(part.steps)
+        part = next((step for _, step in steps if hasattr(step, attribute)), part)
+    require(part, attribute, works)
+    return part
+
+
+def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -> None:
+    """Raise an error for an estimator that is not fitted or lacks the attribute."""
+    check_is_fitted(part)
+    if not hasattr(part, attribute):
+        raise TypeError(
+            f"{name} must be {works}, got {type(part).__name__}, which has no {attribute}"
+        )
+
+
+def find_transformer(estimator: Any) -> Any:
+    """Return the transformer in a search or pipeline, without a final predictor."""
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline) and len(part) > 1 and not hasattr(part[-1], "transform"):
+        part = part[:-1]
+    require(part, "transform", "a fitted transformer, or a pipeline or search that contains one")
+    return part
+
+
+def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the last step of a pipeline or of a searched pipeline, and the input of the step."""
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline):
+        X = part[:-1].transform(X) if len(part) > 1 else X
+        part = part[-1]
+    return part, X
+
+
+def searched_parameters(cv_results: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters that a search has varied."""
+    return [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
+
+
+def _best_estimator(estimator: Any) -> Any:
+    if getattr(estimator, "refit", True) is False:
+        raise ValueError(
+            f"estimator is a {type(estimator).__name__} with refit=False, which keeps no fitted "
+            "estimator: set refit=True"
+        )
+    return getattr(estimator, "best_estimator_", estimator)

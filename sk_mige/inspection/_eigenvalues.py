@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from ._arguments import find_part, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, find_part, real_numbers
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -17,8 +17,7 @@ from sk_mige._arrays import as_array
 from sk_mige.networks import evaluate
 from sk_mige.networks.marginal import code_moments
 
-from ._arguments import check_shape, is_missing, last_step, real_numbers, require
-from ._display import Axes, Display
+from ._display import Axes, Display, check_shape, is_missing, last_step, real_numbers, require
 
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.

@@ -13,8 +13,7 @@ from sklearn.base import clone
 from sk_mige._arrays import as_array
 from sk_mige.information import MutualInfoGradient
 
-from ._arguments import check_shape, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, check_shape, real_numbers
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

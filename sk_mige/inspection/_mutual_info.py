@@ -16,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mige._arrays import as_array
 from sk_mige.dependence import MutualInfoEstimator
 
-from ._arguments import check_shape, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, check_shape, real_numbers
 
 # Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
 FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4

@@ -14,8 +14,7 @@ from sklearn.metrics import auc, roc_curve
 from sk_mige._arrays import as_array
 from sk_mige.metrics import expected_calibration_error, risk_coverage_curve, top_predictions
 
-from ._arguments import find_part, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, find_part, real_numbers
 
 # Kinds of plots with the labels of their axes.
 AXES = {

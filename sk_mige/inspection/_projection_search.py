@@ -12,8 +12,7 @@ from sklearn.base import is_classifier
 
 from sk_mige._warnings import warn_user
 
-from ._arguments import real_numbers, require, searched_parameters
-from ._display import Axes, Display
+from ._display import Axes, Display, real_numbers, require, searched_parameters
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -13,8 +13,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sk_mige._arrays import as_array, column_names
 
-from ._arguments import column_indices, find_transformer, is_missing
-from ._display import Axes, Display
+from ._display import Axes, Display, column_indices, find_transformer, is_missing
 
 # Largest number of classes whose colours can be distinguished.
 MOST_CLASSES = 20

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import check_shape, find_part, real_numbers, searched_parameters
-from ._display import Axes, Display
+from ._display import Axes, Display, check_shape, find_part, real_numbers, searched_parameters
 
 AXES = {
     "alpha": "regularisation strength α",

@@ -13,8 +13,7 @@ from sklearn.utils import check_array, check_scalar
 
 from sk_mige._arrays import as_array, column_names, like_frame
 
-from ._arguments import column_indices, last_step, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, column_indices, last_step, real_numbers
 
 # Largest number of arrows, if samples have more than two features. More arrows would overlap.
 MOST_ARROWS = 300

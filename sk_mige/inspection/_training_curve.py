@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arguments import find_part, real_numbers
-from ._display import Axes, Display
+from ._display import Axes, Display, find_part, real_numbers
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
+from sklearn.utils._param_validation import Interval
 
 from sk_mige.training.device import available_device, resolve_device
 from sk_mige.training.targets import as_numpy, check_weights
@@ -19,6 +21,15 @@ DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
 # file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
+# Valid parameters of the training of a network.
+TRAINING: dict[str, list[Any]] = {
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "device": [str, torch.device],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+}
 
 
 class DocLinkMixin:

@@ -55,7 +55,7 @@ from sk_mige.training.targets import (
     split_rows,
 )
 
-from ._base import DocLinkMixin, as_sizes, expect_unchanged, set_task
+from ._base import TRAINING, DocLinkMixin, as_sizes, expect_unchanged, set_task
 from ._inputs import check_inputs, check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
@@ -286,20 +286,15 @@ class MIGEEncoder(
         "encoder": [StrOptions({"mlp", "conv"}), nn.Module, callable],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "input_shape": ["array-like", None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        **TRAINING,
         "lr_schedule": [StrOptions({"cosine", "constant"}), Callback, callable],
         "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
         "callbacks": [list, tuple, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "mixed_precision": ["boolean"],
         "distributed": ["boolean"],
-        "device": [str, torch.device],
         "output": [str, None],
         "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
     _shorthands = {"mode": as_description, "score_estimator": as_score_estimator}
 

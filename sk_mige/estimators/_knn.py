@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.training.monitors import neighbour_votes, unit_rows
+from sk_mige.training.monitors import VOTING, neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
 from ._base import DocLinkMixin, ProbabilisticClassifierMixin
@@ -73,10 +71,7 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-    }
+    _parameter_constraints: dict[str, list[Any]] = VOTING
 
     def __init__(self, n_neighbors: int = 200, *, temperature: float = 0.1) -> None:
         self.n_neighbors = n_neighbors

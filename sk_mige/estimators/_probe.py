@@ -25,7 +25,7 @@ from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import DocLinkMixin, ProbabilisticClassifierMixin
+from ._base import TRAINING, DocLinkMixin, ProbabilisticClassifierMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
 
@@ -109,12 +109,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "device": [str, torch.device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
+        **TRAINING,
     }
 
     def __init__(

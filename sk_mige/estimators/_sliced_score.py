@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import torch
@@ -23,7 +23,7 @@ from sk_mige.training.data import ArrayDataset
 from sk_mige.training.device import available_device, device_of_stored, resolve_device, seeded
 from sk_mige.training.net import EncoderNet
 
-from ._base import as_sizes
+from ._base import TRAINING, as_sizes
 from ._rows import check_finite, row_chunks, scores_like, to_tensor
 from ._score_base import ScoreTransformer, representative_rows
 from ._stored import from_numpy, to_numpy, to_stored, to_tensors
@@ -94,12 +94,7 @@ class SlicedScoreMatching(ScoreTransformer):
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "n_directions": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "device": [str, torch.device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
+        **TRAINING,
     }
 
     net_: EncoderNet

@@ -28,6 +28,11 @@ TEST_SIZE = 0.3
 RECORD = re.compile(
     r"(?!(epoch|train_loss|valid_loss|batches|dur|lr)$)(?!.*_(best|batch_count)$).+"
 )
+# Valid parameters of the votes of nearest neighbours.
+VOTING: dict[str, list[Any]] = {
+    "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+    "temperature": [Interval(Real, 0, None, closed="neither")],
+}
 
 
 class Monitor(Shown):
@@ -273,13 +278,7 @@ class EffectiveRank(Monitor):
         return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
 
-@validate_params(
-    {
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-    },
-    prefer_skip_nested_validation=True,
-)
+@validate_params(VOTING, prefer_skip_nested_validation=True)
 def neighbour_votes(
     known: NDArray[Any],
     labels: NDArray[Any],

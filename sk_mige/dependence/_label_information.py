@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sk_mige.information.evidence import Z_90, Evidence
 from sk_mige.information.margins import gaussianize_ranks
@@ -359,19 +361,7 @@ def _classifier(name: str, n: int, width: int, seed: int) -> Any:
 
 def _with_radius(classifier: Any) -> Any:
     """Add the squared norm of the rows as a feature, for labels that depend on a radius."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer
-
     return make_pipeline(FunctionTransformer(_append_radius), classifier)
-
-
-def _of_columns(classifier: Any, columns: list[int]) -> Any:
-    """Return a pipeline that passes only the given columns to the classifier."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer
-
-    select = FunctionTransformer(_select, kw_args={"columns": columns})
-    return make_pipeline(select, classifier)
 
 
 def _select(scores: Floats, columns: list[int]) -> Floats:
@@ -449,7 +439,9 @@ def _fitted(
     if name == "quadratic" and width >= len(y):  # the covariances are singular
         name = "linear"
     model = _classifier(name, len(y), width, seed)
-    return (model if columns is None else _of_columns(model, columns)).fit(x, y)
+    if columns is not None:
+        model = make_pipeline(FunctionTransformer(_select, kw_args={"columns": columns}), model)
+    return model.fit(x, y)
 
 
 def _scores_among(scores: Floats, known: Floats) -> Floats:

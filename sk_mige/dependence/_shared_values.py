@@ -238,7 +238,9 @@ def common_clusters(x: Array, y: Array) -> tuple[list[Clusters], list[Clusters]]
     """
     found = []
     for z in (x, y):
-        clusters = [Clusters(z, columns) for columns in _views(z.shape[1])]
+        every = [*range(z.shape[1])]
+        views = [[k] for k in every] + [every] * (len(every) > 1)  # each column, and all columns
+        clusters = [Clusters(z, columns) for columns in views]
         found.append([own for own in clusters if own.codes.any()])
         if not found[-1]:
             return [], []
@@ -262,12 +264,6 @@ def _merged(
             kept.append(own)
             known = refined
     return kept
-
-
-def _views(d: int) -> list[list[int]]:
-    """Return each column alone, and all columns."""
-    every = [*range(d)]
-    return [[k] for k in every] + [every] * (d > 1)
 
 
 def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:

@@ -148,7 +148,7 @@ class Checkpoint(Callback):
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
             net.optimizer_.load_state_dict(state["optimizer"])
-        except (ValueError, KeyError) as error:
+        except Exception as error:  # an optimizer can raise any error for the state of another
             raise ValueError(
                 f"{self.path} is a checkpoint of another optimizer ({error}): set the optimizer "
                 "of the first run, or use another path"

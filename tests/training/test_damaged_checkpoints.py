@@ -85,6 +85,17 @@ def test_parts_of_another_kind_are_damage(tmp_path: Path, part: str, content: An
         encoder(path).fit(X)
 
 
+@pytest.mark.parametrize("state", [{}, {"state": {0: "a"}}, {"param_groups": []}], ids=str)
+def test_a_state_that_the_optimizer_refuses_is_named(tmp_path: Path, state: Any) -> None:
+    path = tmp_path / "run.pt"
+    encoder(path).fit(X)
+    stored = torch.load(path, weights_only=True)
+    whole = stored["optimizer"] | state if state else {}
+    torch.save({**stored, "optimizer": whole}, path)
+    with pytest.raises(ValueError, match=f"{path} is a checkpoint of another optimizer"):
+        encoder(path).fit(X)
+
+
 @pytest.mark.parametrize("path", [None, 3, b"run.pt", ""])
 def test_a_path_of_another_kind_is_refused(path: Any) -> None:
     with pytest.raises(ValueError, match="path must be the path of a file, got"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from math import prod
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .arguments import as_image_shape, as_size, as_sizes
 from .conditioned import ConditionedHead
 from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
@@ -88,11 +88,16 @@ class Architecture:
 
     def build(self) -> EncoderNetwork:
         """Return a network with new weights. Only a module ``encoder`` keeps its weights."""
+        if self.head not in HEADS:
+            raise ValueError(f"head={self.head!r} is unknown; use one of {sorted(HEADS)}")
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         if self.betas is not None:
-            head = ConditionedHead(head, *self.betas, self.beta)
+            low, high = self.betas
+            head = ConditionedHead(head, low, high, self.beta)
         encoder = self._encoder(head.n_inputs)
-        decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
+        decoder = None
+        if self.n_targets:
+            decoder = nn.Linear(self.n_components, as_size("n_targets", self.n_targets))
         network = EncoderNetwork(
             encoder,
             head,
@@ -131,19 +136,17 @@ class Architecture:
 
     def _encoder(self, n_outputs: int) -> nn.Module:
         shape = self.input_shape
-        if shape is not None:
-            whole = all(isinstance(size, Integral) for size in shape)
-            if not whole or min(shape, default=0) < 1 or prod(shape) != self.n_features:
-                raise ValueError(
-                    f"input_shape={shape} must hold positive integers whose product is "
-                    f"{self.n_features}, the number of features of X"
-                )
+        if shape is not None and prod(as_sizes("input_shape", shape)) != self.n_features:
+            raise ValueError(
+                f"input_shape={shape} must hold positive integers whose product is "
+                f"{self.n_features}, the number of features of X"
+            )
         if isinstance(self.encoder, nn.Module):
             return copy.deepcopy(self.encoder)
         if self.encoder == "mlp":
             return MLPEncoder(self.n_features, n_outputs, self.hidden_layer_sizes)
         if self.encoder == "conv":
-            return ConvEncoder(_image_shape(shape), n_outputs)
+            return ConvEncoder(as_image_shape(shape), n_outputs)
         size = self.n_features if shape is None else shape
         try:
             made = self.encoder(size, n_outputs)
@@ -187,7 +190,6 @@ class Architecture:
     def _layer_shape(self, network: EncoderNetwork, rows: Tensor) -> tuple[int, ...]:
         """Return the shape of the inner layer's output for one row."""
         assert self.layer is not None
-        network.check_layer("layer", self.layer)
         shape = tuple(network.feature_map(rows, self.layer).shape[1:])
         if self.local and len(shape) < 2:
             raise ValueError(
@@ -196,19 +198,3 @@ class Architecture:
                 f"{shape}: name a layer before the flattening"
             )
         return shape
-
-
-def _image_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """Return (channels, height, width), or raise an error that suggests a shape."""
-    if shape is None or len(shape) != 3:
-        raise ValueError(
-            "encoder='conv' needs input_shape=(channels, height, width), for example "
-            f"input_shape=(1, 28, 28) for 784 features; got input_shape={shape}"
-        )
-    channels, height, width = shape
-    if width in (1, 3) and channels > 4:
-        raise ValueError(
-            f"input_shape={shape} puts the channels last, but torch needs channels first: "
-            f"transpose the images, and pass input_shape={(width, channels, height)}"
-        )
-    return channels, height, width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,15 @@ class ConditionedHead(Head):
     """
 
     def __init__(self, head: Head, low: float, high: float, beta: float | None = None) -> None:
+        if not isinstance(head, Head):
+            raise TypeError(f"head must be a sk_mige.networks.Head, got {head!r:.80}")
+        limits = (low, high) if beta is None else (low, high, beta)
+        real = all(isinstance(limit, Real) for limit in limits)
+        if not real or not 0 < low < high < math.inf or not (beta is None or low <= beta <= high):
+            raise ValueError(
+                f"low={low!r}, high={high!r} and beta={beta!r} must be numbers with "
+                "0 < low < high and low <= beta <= high, or beta=None"
+            )
         super().__init__()
         self.head = head
         self.n_components, self.n_inputs = head.n_components, head.n_inputs
@@ -91,5 +101,6 @@ class ConditionedHead(Head):
         return torch.full_like(self.position, self.fixed)
 
     def _modulated(self, h: Tensor, t: Tensor) -> Tensor:
+        self.check_width(h)
         gain, shift = self.modulation(t[None]).chunk(2)
         return torch.addcmul(shift, 1 + gain, h)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .arguments import as_fraction, as_size, as_sizes
 from .heads import Code, Head
 
 
@@ -71,15 +72,20 @@ class EncoderNetwork(nn.Module):
         mixed_precision: bool = False,
     ) -> None:
         super().__init__()
-        self.corrupt = nn.Dropout(corruption)
+        for name, part in {"encoder": encoder, "head": head, "decoder": decoder}.items():
+            if not isinstance(part, nn.Module) and not (name == "decoder" and part is None):
+                raise TypeError(f"{name} must be a torch.nn.Module, got {part!r:.80}")
+        if not (augmentation is None or callable(augmentation)):
+            raise TypeError(f"augmentation must be a function or None, got {augmentation!r:.80}")
+        self.corrupt = nn.Dropout(as_fraction("corruption", corruption))
         self.encoder = encoder
         self.head = head
         self.decoder = decoder
-        self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
+        self.input_shape = None if input_shape is None else as_sizes("input_shape", input_shape)
         if isinstance(augmentation, nn.Module):  # copied, because the module may be used elsewhere
             augmentation = copy.deepcopy(augmentation).requires_grad_(False)
         self.augmentation = augmentation
-        self.n_views = n_views
+        self.n_views = as_size("n_views", n_views)
         self.feature_layer = feature_layer
         self.mixed_precision = mixed_precision
         self.feature_shape: tuple[int, ...] | None = None  # shape of one row's features, if known
@@ -138,7 +144,8 @@ class EncoderNetwork(nn.Module):
 
         Without noise, S is 1 and z is the head's output in evaluation mode.
         """
-        assert self.decoder is not None
+        if self.decoder is None:
+            raise ValueError("predictions need a decoder, but the network has decoder=None")
         if noise is None:
             return torch.unsqueeze(self.decoder(self(x).z), 0)
         return self.decoder(self.draws(x, noise[:, None]))
@@ -184,7 +191,11 @@ class EncoderNetwork(nn.Module):
     def _reading(self, name: str) -> Iterator[list[Tensor]]:
         """Collect the outputs of the encoder's submodule ``name`` inside the context."""
         kept: list[Tensor] = []
-        submodule = self.encoder.get_submodule(name)
+        try:
+            submodule = self.encoder.get_submodule(name)
+        except AttributeError:
+            self.check_layer("layer", name)
+            raise
         reader = threading.get_ident()
 
         def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:

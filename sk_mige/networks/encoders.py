@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .arguments import as_fraction, as_image_shape, as_size, as_sizes
+
 
 class MLPEncoder(nn.Sequential):
     r"""Multilayer perceptron with batch normalisation and ReLU in each hidden layer.
@@ -20,7 +22,7 @@ class MLPEncoder(nn.Sequential):
         Width of the input. Rows of any shape, such as images, are flattened.
     n_outputs : int
         Width of the output.
-    hidden_layer_sizes : sequence of int, default=(512, 512)
+    hidden_layer_sizes : sequence of int or int, default=(512, 512)
         Widths of the hidden layers. An empty sequence gives a linear encoder.
     batch_norm : bool, default=True
         Whether to normalise each hidden layer over the batch. With hidden layers, batch
@@ -47,14 +49,15 @@ class MLPEncoder(nn.Sequential):
         self,
         n_features: int,
         n_outputs: int,
-        hidden_layer_sizes: Sequence[int] = (512, 512),
+        hidden_layer_sizes: Sequence[int] | int = (512, 512),
         *,
         batch_norm: bool = True,
         dropout: float = 0.0,
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        width = n_features
-        for index, size in enumerate(hidden_layer_sizes, start=1):
+        width, n_outputs = as_size("n_features", n_features), as_size("n_outputs", n_outputs)
+        dropout = as_fraction("dropout", dropout)
+        for index, size in enumerate(as_sizes("hidden_layer_sizes", hidden_layer_sizes), start=1):
             # Batch normalisation subtracts the mean, so a bias of the linear layer has no effect.
             block: list[nn.Module] = [nn.Linear(width, size, bias=not batch_norm)]
             if batch_norm:
@@ -84,7 +87,7 @@ class ConvEncoder(nn.Sequential):
         Shape of an image.
     n_outputs : int
         Width of the output.
-    channels : sequence of int, default=None
+    channels : sequence of int or int, default=None
         Channels of the convolutions. None means (64, 128, 256), then as many times 512 as are
         needed until the shorter side of the feature map is below 8 pixels. As in Deep InfoMax, the
         channels are (64, 128, 256) for images of 32 x 32 pixels. For images of 64 x 64 and
@@ -121,11 +124,18 @@ class ConvEncoder(nn.Sequential):
         self,
         input_shape: tuple[int, int, int],
         n_outputs: int,
-        channels: Sequence[int] | None = None,
+        channels: Sequence[int] | int | None = None,
         fc_size: int = 1024,
     ) -> None:
-        depth, height, width = input_shape
-        channels = _channels(min(height, width)) if channels is None else channels
+        depth, height, width = as_image_shape(input_shape)
+        if width in (1, 3) and depth > 4:
+            raise ValueError(
+                f"input_shape={input_shape} puts the channels last, but torch needs channels "
+                f"first: transpose the images, and pass input_shape={(width, depth, height)}"
+            )
+        n_outputs, fc_size = as_size("n_outputs", n_outputs), as_size("fc_size", fc_size)
+        usual = _channels(min(height, width))
+        channels = usual if channels is None else as_sizes("channels", channels)
         smallest = 2 ** len(channels)
         if min(height, width) < smallest:
             raise ValueError(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from .arguments import as_size
+
 
 class Code(NamedTuple):
     """Output of a network: representation z, distribution of z, prediction and features.
@@ -96,6 +98,15 @@ class Head(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} is stochastic and must define draws")
         return self(h).z[None]
 
+    def check_width(self, h: Tensor) -> None:
+        """Raise ValueError unless the encoder's output h has the width ``n_inputs``."""
+        if h.shape[-1] != self.n_inputs:
+            meaning = f" ({self.inputs})" if self.inputs else ""
+            raise ValueError(
+                f"{type(self).__name__} with n_components={self.n_components} needs encoder "
+                f"outputs of width {self.n_inputs}{meaning}; got the shape {tuple(h.shape)}"
+            )
+
 
 class DeterministicHead(Head):
     """Head whose representation z is the encoder's output.
@@ -120,10 +131,11 @@ class DeterministicHead(Head):
 
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        self.n_components = self.n_inputs = n_components
+        self.n_components = self.n_inputs = as_size("n_components", n_components)
 
     def forward(self, h: Tensor) -> Code:
         """Return the code z = h, for encoder outputs h of shape (M, K)."""
+        self.check_width(h)
         return Code(h)
 
 
@@ -167,6 +179,7 @@ class StandardizingHead(DeterministicHead):
 
     def forward(self, h: Tensor) -> Code:
         """Return standardised representations (M, K), aligned in evaluation mode."""
+        self.check_width(h)
         z: Tensor = self.norm(h)
         return Code(z if self.training else z @ self.alignment)
 
@@ -210,9 +223,9 @@ class GaussianHead(Head):
 
     def __init__(self, n_components: int, n_draws: int = 1) -> None:
         super().__init__()
-        self.n_components = n_components
-        self.n_draws = n_draws
-        self.n_inputs = 2 * n_components
+        self.n_components = as_size("n_components", n_components)
+        self.n_draws = as_size("n_draws", n_draws)
+        self.n_inputs = 2 * self.n_components
 
     def forward(self, h: Tensor) -> Code:
         """Return z with its mean and scale: draws of z in training, the mean in evaluation mode."""
@@ -228,9 +241,9 @@ class GaussianHead(Head):
         mean, scale = self.parts(h)
         return mean + scale * noise
 
-    @staticmethod
-    def parts(h: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and scale (M, K)."""
+        self.check_width(h)
         mean, rho = h.chunk(2, dim=-1)
         return mean, softplus(rho - 5).clamp_min(1e-6)
 
@@ -279,9 +292,9 @@ class ImplicitHead(Head):
 
     def __init__(self, n_components: int, n_draws: int = 16, n_hidden: int = 64) -> None:
         super().__init__()
-        self.n_components = n_components
-        self.n_draws = n_draws
-        self.n_inputs = n_components + n_hidden
+        self.n_components = as_size("n_components", n_components)
+        self.n_draws = as_size("n_draws", n_draws)
+        self.n_inputs = self.n_components + as_size("n_hidden", n_hidden)
         self.inject = nn.Linear(n_components, n_hidden, bias=False)
         self.spread = nn.Linear(n_hidden, n_components, bias=False)
         self.noise: Tensor
@@ -305,4 +318,5 @@ class ImplicitHead(Head):
         return mean + self.spread(relu(threshold + self.inject(noise)))
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        self.check_width(h)
         return h[..., : self.n_components], h[..., self.n_components :]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from .arguments import as_image_shape, as_sizes
 from .encoders import MLPEncoder
 
 
@@ -23,11 +24,11 @@ class ResNet18(nn.Sequential):
         Shape of an image. The network also accepts images of any other height and width.
     n_outputs : int
         Width of the output.
-    projector : sequence of int, default=()
+    projector : sequence of int or int, default=()
         Widths of the hidden layers between the averaged features and the output. Losses of several
         views are often computed from the output of a projector. The averaged features are then used
         as the representation.
-    channels : sequence of int, default=(64, 128, 256, 512)
+    channels : sequence of int or int, default=(64, 128, 256, 512)
         Channels of the four stages.
 
     Notes
@@ -55,19 +56,22 @@ class ResNet18(nn.Sequential):
         self,
         input_shape: tuple[int, int, int],
         n_outputs: int,
-        projector: Sequence[int] = (),
-        channels: Sequence[int] = (64, 128, 256, 512),
+        projector: Sequence[int] | int = (),
+        channels: Sequence[int] | int = (64, 128, 256, 512),
     ) -> None:
-        depth = channels[0]
-        stages: list[nn.Module] = [*_convolution(input_shape[0], depth, 1), nn.ReLU()]
-        for stage, size in enumerate(channels):
+        sizes = as_sizes("channels", channels)
+        if not sizes:
+            raise ValueError("channels must hold the channels of at least one stage, got none")
+        n_channels, depth = as_image_shape(input_shape)[0], sizes[0]
+        stages: list[nn.Module] = [*_convolution(n_channels, depth, 1), nn.ReLU()]
+        for stage, size in enumerate(sizes):
             stages += [_Block(depth, size, 1 if stage == 0 else 2), _Block(size, size, 1)]
             depth = size
         super().__init__(
             OrderedDict(
                 conv=nn.Sequential(*stages),
                 fc=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-                Y=MLPEncoder(depth, n_outputs, projector),
+                Y=MLPEncoder(depth, n_outputs, as_sizes("projector", projector)),
             )
         )
 

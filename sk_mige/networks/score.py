@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .arguments import as_size, as_sizes
+
 
 class SlicedScore(NamedTuple):
     r"""Scores of a batch, and their derivatives along random directions.
@@ -42,7 +44,7 @@ class ScoreNetwork(nn.Module):
     ----------
     n_features : int
         Dimension d of the density.
-    hidden_layer_sizes : sequence of int, default=(128, 128)
+    hidden_layer_sizes : sequence of int or int, default=(128, 128)
         Widths of the hidden layers. The activation of the hidden layers is SiLU, because the loss
         needs second derivatives.
     n_directions : int, default=1
@@ -60,19 +62,22 @@ class ScoreNetwork(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, hidden_layer_sizes: Sequence[int] = (128, 128), n_directions: int = 1
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] | int = (128, 128),
+        n_directions: int = 1,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        width = n_features
-        for size in hidden_layer_sizes:
+        width = as_size("n_features", n_features)
+        for size in as_sizes("hidden_layer_sizes", hidden_layer_sizes):
             layers += [nn.Linear(width, size), nn.SiLU()]
             width = size
         last = nn.Linear(width, n_features)
         nn.init.zeros_(last.weight)  # training starts from the Gaussian's score
         nn.init.zeros_(last.bias)
         self.body = nn.Sequential(*layers, last)
-        self.n_directions = n_directions
+        self.n_directions = as_size("n_directions", n_directions)
 
     def score(self, x: Tensor) -> Tensor:
         """Return scores (n, d) at points (n, d)."""

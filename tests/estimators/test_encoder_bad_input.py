@@ -166,8 +166,11 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
             r"hidden_layer_sizes=\(16,\) is for encoder='mlp', got encoder='conv'",
         ),
         ({"device": "gpu"}, r"device='gpu' is not a device: use 'auto'"),
-        ({"encoder": "conv"}, r"encoder='conv' needs input_shape=\(channels, height, width\)"),
-        ({"input_shape": (2.0, 4.0)}, r"input_shape=\(2\.0, 4\.0\) must hold positive integers"),
+        ({"encoder": "conv"}, r"convolutions need input_shape=\(channels, height, width\)"),
+        (
+            {"input_shape": (2.0, 4.0)},
+            r"input_shape must hold positive integers, got \(2\.0, 4\.0\)",
+        ),
         ({"input_shape": (3, 3)}, r"input_shape=\(3, 3\) must .* product is 8, the number"),
         (
             {"encoder": "conv", "input_shape": (2, 2, 2)},

@@ -86,7 +86,7 @@ def test_reading_a_layer_leaves_no_hook_behind() -> None:
     network = EncoderNetwork(MLPEncoder(4, 2, (8,)), DeterministicHead(2)).eval()
     network.layer(torch.zeros(2, 4), "hidden1")
     assert not network.encoder.hidden1._forward_hooks
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match="no_such_layer"):
         network.layer(torch.zeros(2, 4), "no_such_layer")
 
 

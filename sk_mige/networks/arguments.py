@@ -1,0 +1,54 @@
+"""Validation of the arguments of networks."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return a positive integer, and raise an error that names the argument otherwise.
+
+    Examples
+    --------
+    >>> from sk_mige.networks.arguments import as_size
+    >>> as_size("n_outputs", 3)
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r:.80}")
+    return int(value)
+
+
+def as_sizes(name: str, values: Any) -> tuple[int, ...]:
+    """Return positive integers as a tuple. A number is a sequence of one number.
+
+    Examples
+    --------
+    >>> from sk_mige.networks.arguments import as_sizes
+    >>> as_sizes("hidden_layer_sizes", 8)
+    (8,)
+    """
+    try:
+        listed = (values,) if isinstance(values, Integral) else tuple(values)
+        return tuple(as_size(name, value) for value in listed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold positive integers, got {values!r:.80}") from error
+
+
+def as_image_shape(shape: Any) -> tuple[int, int, int]:
+    """Return (channels, height, width), and raise an error that suggests a shape otherwise."""
+    sizes = () if shape is None else as_sizes("input_shape", shape)
+    if len(sizes) != 3:
+        raise ValueError(
+            "convolutions need input_shape=(channels, height, width), for example "
+            f"input_shape=(1, 28, 28) for 784 features; got input_shape={shape}"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def as_fraction(name: str, value: Any) -> float:
+    """Return a number from 0 to 1, and raise an error that names the argument otherwise."""
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r:.80}")
+    return float(value)

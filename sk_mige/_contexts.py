@@ -27,6 +27,8 @@ FACTORIES = {"empty", "eye", "ones", "rand", "randn", "zeros"}
 def isolated(device: torch.device) -> Iterator[None]:
     """Enable gradients and disable autocast inside the context, whatever the caller's settings.
 
+    Tensors are created on the CPU or the given device, as in :func:`on_device`.
+
     Examples
     --------
     >>> import torch
@@ -36,7 +38,7 @@ def isolated(device: torch.device) -> Iterator[None]:
     (True, False)
     """
     cpu, other = (torch.autocast(kind, enabled=False) for kind in ("cpu", device.type))
-    with torch.inference_mode(False), torch.enable_grad(), cpu, other:
+    with torch.inference_mode(False), torch.enable_grad(), cpu, other, on_device(device):
         yield
 
 
@@ -81,12 +83,29 @@ def built_apart(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def on_device(device: torch.device) -> Iterator[None]:
+    """Create tensors on the device inside the context if torch's default is a third device.
+
+    The context ``torch.device(...)`` slows down every torch call, including calls in worker
+    processes that start inside the context. If torch's default device is the CPU or has the type of
+    the given device, the context therefore has no effect.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige._contexts import on_device
+    >>> with torch.device("meta"), on_device(torch.device("cpu")):
+    ...     torch.ones(1).device.type
+    'cpu'
+    """
+    usual = torch.empty(0).device.type in ("cpu", device.type)
+    with nullcontext() if usual else device:
+        yield
+
+
+@contextmanager
 def on_cpu() -> Iterator[None]:
     """Create tensors on the CPU inside the context, whatever the caller's default device.
-
-    The context ``torch.device("cpu")`` slows down every torch call, including calls in worker
-    processes that start inside the context. If torch's default device is the CPU, the context
-    therefore has no effect.
 
     Examples
     --------
@@ -96,8 +115,7 @@ def on_cpu() -> Iterator[None]:
     ...     torch.ones(1).device.type
     'cpu'
     """
-    usual = torch.empty(0).device.type == "cpu"
-    with nullcontext() if usual else torch.device("cpu"):
+    with on_device(torch.device("cpu")):
         yield
 
 

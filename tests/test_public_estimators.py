@@ -139,6 +139,7 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "inference_mode": torch.inference_mode,  # stricter than no_grad
     "float64": double,
+    "another default device": lambda: torch.device("meta"),  # which holds no values
 }
 contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 
@@ -200,6 +201,29 @@ def test_a_stored_or_copied_estimator_computes_the_same(
     name: str, copied: Callable[[Any], Any]
 ) -> None:
     assert_same(results(copied(fitted(name))), results(fitted(name)), rtol=0, atol=0)
+
+
+INVALID = {
+    "optimizer": "none", "lr": -1.0, "batch_size": "a", "callbacks": 3, "verbose": "x",
+    "device": "none", "mode": 3, "score_estimator": "x", "n_neighbors": "a", "temperature": -1.0,
+}  # fmt: skip
+
+
+@examples
+@pytest.mark.parametrize("parameter", INVALID)
+def test_a_copy_with_an_invalid_parameter_names_it_or_needs_it_not(
+    name: str, parameter: str
+) -> None:
+    estimator = copy.deepcopy(fitted(name))
+    if parameter not in estimator.get_params():
+        return
+    estimator.set_params(**{parameter: INVALID[parameter]})
+    try:
+        found = results(copy.deepcopy(estimator))
+    except ValueError as error:
+        assert parameter in str(error)  # noqa: PT017 - some results need no parameter
+    else:
+        assert_same(found, results(fitted(name)), rtol=0, atol=0)
 
 
 NO_NUMBERS: dict[str, Any] = {

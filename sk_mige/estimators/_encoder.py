@@ -503,7 +503,8 @@ class MIGEEncoder(
         if reset:
             self._start(shape, n_targets)
         else:
-            self._trainer.update(self._objective(), **self._run_settings())
+            with building(self._device):
+                self._trainer.update(self._objective(), **self._run_settings())
         return X, targets
 
     def _encode_targets(
@@ -960,6 +961,7 @@ class MIGEEncoder(
         super().__setstate__(state)
         if weights is None:
             return
+        self._validate_params()  # parameters can have been set after fit
         self._device = device_of_stored(self.device)
         # The network and its optimizer are made anew, with the current parameters.
         self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})

@@ -324,7 +324,7 @@ class BaseScoreEstimator(ScoreTransformer):
             )
         self._check_noise(given)
         scores = self._by_chunks(ScoreModel.score, X, X.shape)
-        sigma = torch.tensor(given, dtype=torch.float64)
+        sigma = torch.tensor(given, dtype=torch.float64, device=scores.device)
         # Multiply by sigma twice, because the square of a large sigma may overflow.
         moved = scores * sigma * sigma
         moved += to_tensor(X, moved.device)
@@ -487,7 +487,7 @@ class BaseScoreEstimator(ScoreTransformer):
     ) -> Tensor:
         """Apply a function of the model to chunks of rows, and return the results in float64."""
         device, dtype = self._place()
-        out = torch.empty(tuple(shape), dtype=torch.float64)
+        out = torch.empty(tuple(shape), dtype=torch.float64, device="cpu")
         # A chunk's matrices of 4 MiB fit into the processor's cache.
         for rows, x in row_chunks(X, 4 * self._width, device):
             # Points keep their dtype if the model maps them to a subspace first.

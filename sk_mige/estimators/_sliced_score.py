@@ -246,7 +246,7 @@ class SlicedScoreMatching(ScoreTransformer):
                     weighted = (scores @ axis.float()).sum()
                     (pulled,) = torch.autograd.grad(weighted, points, retain_graph=True)
                     total += float((pulled.double() @ axis).sum() / unit / unit)
-        check_finite(torch.tensor(total, dtype=torch.float64))
+        check_finite(torch.tensor(total, dtype=torch.float64, device="cpu"))
         return -total / int(X.shape[0])
 
     def _network(self) -> tuple[ScoreNetwork, torch.device]:
@@ -272,6 +272,7 @@ class SlicedScoreMatching(ScoreTransformer):
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
         if weights is not None:
+            self._validate_params()  # parameters can have been set after fit
             self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
             with built_apart(self._seed):
                 self._make_trainer(device_of_stored(self.device))

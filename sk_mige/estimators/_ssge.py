@@ -852,4 +852,4 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         # A copy of the generator: a continued training draws the same projection again.
         own = copy.deepcopy(self.random_state)
         drawn = self._draw(n_features, check_random_state(seed if own is None else own))
-        return torch.as_tensor(drawn, dtype=torch.float32)
+        return torch.as_tensor(drawn, dtype=torch.float32, device="cpu")

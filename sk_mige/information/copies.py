@@ -181,7 +181,8 @@ def _basis(codes: Tensor) -> Tensor:
     variances, axes = principal_axes(codes)
     axes = axes[:, variances > SMALLEST_VARIANCE * variances[-1]]
     # The principal axes of all rows would depend on the held-out rows.
-    mix = torch.randn(axes.shape, generator=torch.Generator().manual_seed(0), dtype=axes.dtype)
+    seeded = torch.Generator().manual_seed(0)
+    mix = torch.randn(axes.shape, generator=seeded, dtype=axes.dtype, device="cpu")
     return torch.linalg.qr(axes @ (axes.mT @ mix))[0]
 
 
@@ -209,7 +210,9 @@ def _canonical(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _covariance(x: Tensor) -> Tensor:
     """Return the covariance (K, K) of samples, with the shrinkage of the best likelihood."""
     covariance, shrinkage = x.mT @ x / len(x), fit_whitening(x)[0].shrinkage
-    sphere = covariance.trace() / len(covariance) * torch.eye(len(covariance)).to(x)
+    sphere = (
+        covariance.trace() / len(covariance) * torch.eye(len(x.mT), dtype=x.dtype, device=x.device)
+    )
     return covariance.lerp(sphere, shrinkage)
 
 

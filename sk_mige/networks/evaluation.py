@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sk_mige._contexts import on_device
+
 from .encoder import EncoderNetwork
 
 # Number of values of a chunk in the widest layer. On a CPU, 4 MiB as float32 stay in the caches.
@@ -62,18 +64,32 @@ def evaluate(
     >>> evaluate(network, lambda x: network(x).z, np.zeros((5, 4))).shape
     (5, 2)
     """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}")
+    shape = tuple(getattr(rows, "shape", ()))
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            "rows must be an array or a tensor of shape (n, n_features), with a row or more; got "
+            f"{f'the shape {shape}' if shape else type(rows).__name__}"
+        )
     network.eval()
     device = next(network.parameters()).device
     size = _chunk_rows(network, rows.shape[1], device)
     parts = [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
     chunks = (rows[part] for part in parts) if read is None else read(rows, parts)
     results = []
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    off = torch.autocast(device.type, enabled=False)
+    with torch.inference_mode(), off, on_device(device):
         for part, chunk in zip(parts, chunks, strict=True):
             if isinstance(chunk, np.ndarray):  # a copy, because the chunk may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
-            values = function(_padded(x)).cpu().numpy()[: len(x)]
+            made = function(_padded(x))
+            if not isinstance(made, Tensor):
+                raise TypeError(
+                    f"function must return a tensor of m rows, got {type(made).__name__}"
+                )
+            values = made.cpu().numpy()[: len(x)]
             if out is None:
                 results.append(values)
             else:

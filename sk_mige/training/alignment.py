@@ -76,11 +76,11 @@ def input_alignment(
     cov_z = sums[2] / n - mean_z.outer(mean_z)
     cov_zx = sums[3] / n - mean_z.outer(mean_x)
     if not torch.isfinite(cov_z).all():
-        return torch.eye(len(cov_z), dtype=torch.float32)
+        return torch.eye(len(cov_z), dtype=torch.float32, device=cov_z.device)
     values, vectors = torch.linalg.eigh(cov_z)
     # The computed variance of a constant is the rounding error of its square, not 0.
     if values[-1] <= ROUNDING * sums[2].diagonal().max() / n:
-        return torch.eye(len(cov_z), dtype=torch.float32)
+        return torch.eye(len(cov_z), dtype=torch.float32, device=cov_z.device)
     # The lower limit prevents division by 0 in directions in which z does not vary.
     inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
     whitened = inverse_root.T @ cov_zx  # LᵀW
@@ -113,7 +113,7 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
     order = torch.randperm(len(rows), generator=generator, device="cpu")
     parts = [part.tolist() for part in torch.split(order[:ALIGNMENT_ROWS], 512)]
     batches = (x.to(head.alignment) for x in read_parts(rows, parts))
-    identity = torch.eye(head.n_components).to(head.alignment)
+    identity = torch.eye(head.n_components, device="cpu").to(head.alignment)
     head.alignment.copy_(identity)
     network.eval()
     with isolated(head.alignment.device):

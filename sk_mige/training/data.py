@@ -56,12 +56,12 @@ class ArrayDataset(Dataset[Batch]):
         rows = self.X[index]
         if not isinstance(rows, Tensor):  # NumPy has integer types that torch lacks
             # A slice is a view, which may be read-only.
-            rows = rows.astype(np.float32, copy=isinstance(index, slice))
-        x = torch.as_tensor(rows, dtype=torch.float32)
+            rows = torch.from_numpy(rows.astype(np.float32, copy=isinstance(index, slice)))
+        x = rows.to(torch.float32)
         if self.y is None:
             # skorch requires a target of the same length.
             return x, x.new_zeros(len(rows))
-        y = torch.as_tensor(self.y[index])
+        y = torch.as_tensor(self.y[index], device="cpu")
         return x, y if y.dtype == torch.int64 else y.float()
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:

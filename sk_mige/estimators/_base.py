@@ -66,8 +66,11 @@ class ProbabilisticClassifierMixin(ClassifierMixin):
         ndarray of shape (n_samples,)
             Labels.
         """
-        most_probable: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[most_probable]
+        return self.classes_[self._most_probable(X)]
+
+    def _most_probable(self, X: Any) -> NDArray[np.int64]:
+        """Return the index of the most probable class of each row, computed in chunks of rows."""
+        raise NotImplementedError
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of the predicted classes.

@@ -777,7 +777,7 @@ class MIGEEncoder(
             Probabilities, whose sum is 1 in each row.
         """
         X = self._queries(X, "predict_proba")
-        return like_input(self._mean_prediction(X), X)
+        return like_input(self._mean_predictions(X), X)
 
     @available_if(_predicts)
     def score_samples(self, X: Any) -> Any:
@@ -886,7 +886,7 @@ class MIGEEncoder(
             y = y[other_rows(len(y)).numpy()]
         weight = check_weights(sample_weight, y)
         if self.task_ == "regression":
-            return self._target_scaler.r2(y, self._mean_prediction(rows), weight)
+            return self._target_scaler.r2(y, self._mean_predictions(rows), weight)
         return float(accuracy_score(y, self._answers(rows), sample_weight=weight))
 
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
@@ -896,19 +896,21 @@ class MIGEEncoder(
             reason = why_missing(self.mode, name)
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
 
-    def _mean_prediction(self, X: Any) -> NDArray[Any]:
-        """Return class probabilities or standardised values, averaged over draws of z."""
+    def _mean_predictions(self, X: Any, *, most_probable: bool = False) -> NDArray[Any]:
+        """Return class probabilities or standardised values, averaged over draws of z.
+
+        With ``most_probable=True``, return the index of the most probable class of each row.
+        """
         self._description.check()  # parameters can change after fit
         n_samples = self._description.n_prediction_samples
         average = averaged_predictions(self.module_, n_samples, self._seed, self.task_)
-        return self._evaluate(average, X)
+        return self._evaluate((lambda x: average(x).argmax(1)) if most_probable else average, X)
 
     def _answers(self, X: Any) -> NDArray[Any]:
         """Return the most probable classes, or expected values in float64."""
-        means = self._mean_prediction(X)
         if self.task_ == "classification":
-            return self.classes_[means.argmax(axis=1)]
-        return self._target_scaler.inverse(means)
+            return self.classes_[self._mean_predictions(X, most_probable=True)]
+        return self._target_scaler.inverse(self._mean_predictions(X))
 
     def _evaluate(
         self, function: Callable[[Tensor], Tensor], X: Any, out: NDArray[Any] | None = None

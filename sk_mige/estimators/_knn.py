@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.training.monitors import VOTING, neighbour_votes, unit_rows
+from sk_mige.training.monitors import VOTING, most_voted, neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
 from ._base import DocLinkMixin, ProbabilisticClassifierMixin
@@ -118,8 +119,14 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
         ndarray of shape (n_samples, n_classes)
             Fractions of votes. Each row sums to 1.
         """
+        return self._of_neighbours(neighbour_votes, X)
+
+    def _most_probable(self, X: Any) -> NDArray[np.int64]:
+        return self._of_neighbours(most_voted, X)
+
+    def _of_neighbours(self, function: Callable[..., NDArray[Any]], X: Any) -> NDArray[Any]:
         check_is_fitted(self, "_labels")
-        return neighbour_votes(
+        return function(
             self._rows,
             self._labels,
             as_numpy(check_samples(self, X, reset=False)),

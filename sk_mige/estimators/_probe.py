@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -204,14 +205,17 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities. Each row sums to 1.
         """
+        return self._evaluate(lambda logits: logits.double().softmax(1), X)
+
+    def _most_probable(self, X: Any) -> NDArray[np.int64]:
+        return self._evaluate(lambda logits: logits.argmax(1), X)
+
+    def _evaluate(self, function: Callable[[Tensor], Tensor], X: Any) -> NDArray[Any]:
+        """Evaluate a function of the logits of each chunk of rows."""
         check_is_fitted(self, "module_")
         rows = to_rows(check_rows(self, X, reset=False, min_rows=1))
-
-        def probabilities(x: Tensor) -> Tensor:
-            return self.module_(x).double().softmax(1)
-
         with threads_for(self.module_, nn.Identity(), self.batch_size):
-            return evaluate(self.module_, probabilities, rows)
+            return evaluate(self.module_, lambda x: function(self.module_(x)), rows)
 
     def _schedule(self) -> LRScheduler:
         falls = sorted({-(-int(self.max_epochs) * third // 3) for third in (1, 2)})

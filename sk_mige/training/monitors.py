@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,6 +23,8 @@ from .items import ItemRows
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
+# Queries of a part have at most PART_VALUES votes and neighbours, or are LEAST_QUERIES.
+PART_VALUES, LEAST_QUERIES = 2**20, 256
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3
 # Names of records other than those that skorch and the trainer write.
@@ -214,7 +217,7 @@ class OnlineKNN(OnlineProbe):
 
     def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         """Return the class with the most votes for each query."""
-        return neighbour_votes(z, y, queries).argmax(1)
+        return most_voted(z, y, queries)
 
 
 class EffectiveRank(Monitor):
@@ -278,7 +281,10 @@ class EffectiveRank(Monitor):
         return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
 
-@validate_params(VOTING, prefer_skip_nested_validation=True)
+_checks_options = validate_params(VOTING, prefer_skip_nested_validation=True)
+
+
+@_checks_options
 def neighbour_votes(
     known: NDArray[Any],
     labels: NDArray[Any],
@@ -318,6 +324,34 @@ def neighbour_votes(
     >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
     array([[1., 0.]])
     """
+    return np.concatenate([*_vote_parts(known, labels, queries, n_neighbors, temperature)])
+
+
+@_checks_options
+def most_voted(
+    known: NDArray[Any],
+    labels: NDArray[Any],
+    queries: NDArray[Any],
+    *,
+    n_neighbors: int = 200,
+    temperature: float = 0.1,
+) -> NDArray[np.int64]:
+    """Return the class index (m,) with the most votes, without storing the votes of all queries.
+
+    The parameters are those of :func:`neighbour_votes`.
+    """
+    parts = _vote_parts(known, labels, queries, n_neighbors, temperature)
+    return np.concatenate([votes.argmax(1) for votes in parts])
+
+
+def _vote_parts(
+    known: NDArray[Any],
+    labels: NDArray[Any],
+    queries: NDArray[Any],
+    n_neighbors: int,
+    temperature: float,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the votes (rows, n_classes) for successive parts of the queries."""
     from sklearn.neighbors import NearestNeighbors  # the import takes time
 
     labels = column_or_1d(labels, input_name="labels")
@@ -332,12 +366,17 @@ def neighbour_votes(
     zero = ~known.any(1)
     if zero.any():  # a further axis gives rows of zeros the cosine 0
         known, queries = np.c_[known, zero], np.c_[queries, np.zeros_like(queries[:, 0])]
-    distances, indices = search.fit(known).kneighbors(queries)
-    squares = np.square(distances, dtype=np.float64)  # 2 - 2 s
-    weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
-    votes = np.zeros((len(queries), int(labels.max()) + 1))
-    np.add.at(votes, (np.arange(len(queries))[:, None], labels[indices]), weights)
-    return votes / weights.sum(1, keepdims=True)
+    search.fit(known)
+    n_classes = int(labels.max()) + 1
+    size = max(LEAST_QUERIES, PART_VALUES // (n_classes + n_neighbors))
+    for start in range(0, len(queries), size):
+        distances, indices = search.kneighbors(queries[start : start + size])
+        squares = np.square(distances, dtype=np.float64)  # 2 - 2 s
+        weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
+        votes = np.zeros((len(indices), n_classes))
+        np.add.at(votes, (np.arange(len(indices))[:, None], labels[indices]), weights)
+        votes /= weights.sum(1, keepdims=True)
+        yield votes
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:

@@ -1,13 +1,14 @@
-"""Chunks of rows in transform, which are smaller for wide layers and images."""
+"""Chunks of rows: their size in transform, and the memory of predictions."""
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sk_mige import MIGEEncoder
+from sk_mige import MIGEEncoder, NonLinearProbe, WeightedKNNClassifier
 from sk_mige.networks import evaluation
 
 SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
@@ -34,3 +35,23 @@ def test_chunks_hold_so_many_values(
         monkeypatch.setattr(evaluation, limit, 640 * 64)
     np.testing.assert_allclose(encoder.transform(X), whole, rtol=1e-4, atol=1e-5)
     assert sizes == expected
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        WeightedKNNClassifier(5),
+        NonLinearProbe(8, **SMALL),
+        MIGEEncoder(2, mode="ib", hidden_layer_sizes=(8,), **SMALL),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_predictions_need_less_memory_than_the_probabilities_of_all_classes(model: Any) -> None:
+    X, y = np.random.default_rng(0).normal(size=(6000, 4)), np.arange(6000) % 1000
+    probabilities = model.fit(X, y).predict_proba(X)
+    tracemalloc.start()
+    found = model.predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < probabilities.nbytes / 2
+    np.testing.assert_array_equal(found, model.classes_[probabilities.argmax(1)])

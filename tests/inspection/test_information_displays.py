@@ -13,7 +13,11 @@ from sklearn.model_selection import GridSearchCV
 
 from sk_mige import InformationBottleneck, MIGEEncoder, MutualInfoGradientEstimator
 from sk_mige.information import MutualInfoGradient
-from sk_mige.inspection import InformationPlaneDisplay, MutualInfoGradientDisplay
+from sk_mige.inspection import (
+    InformationPlaneDisplay,
+    MutualInfoGradientDisplay,
+    _information_plane,
+)
 from sk_mige.networks import evaluation
 
 from .conftest import SMALL
@@ -79,6 +83,18 @@ def test_information_of_a_known_gaussian_channel_is_found() -> None:
     display = InformationPlaneDisplay.from_estimators([encoder], X, y)
     # Two channels of signal-to-noise ratio 1: I = log 2.
     np.testing.assert_allclose(display.information_x, np.log(2), atol=0.06)
+
+
+def test_information_plane_of_many_rows_draws_some_for_the_information_about_x(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = InformationPlaneDisplay.from_estimator(bottlenecks[0], X, y)
+    monkeypatch.setattr(_information_plane, "MAX_ROWS", 60)
+    monkeypatch.setattr(_information_plane, "PART_ROWS", 50)
+    part = InformationPlaneDisplay.from_estimator(bottlenecks[0], X, y)
+    assert part.information_x[0] <= np.log(60)
+    np.testing.assert_allclose(part.information_x, whole.information_x, rtol=0.2)
+    np.testing.assert_allclose(part.information_y, whole.information_y, rtol=1e-6)
 
 
 def test_the_label_of_a_point_is_the_beta_at_the_end_of_training(

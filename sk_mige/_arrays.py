@@ -36,7 +36,7 @@ def readable(values: Any, name: str) -> Any:
     if isinstance(first, torch.Tensor) and first is not values:
         return [readable(value, name) for value in values]
     if np.ma.is_masked(values):
-        raise ValueError(f"{name} has masked values: drop or impute those rows")
+        raise ValueError(f"{name} has masked values: drop their rows, or impute the values")
     if isinstance(values, torch.Tensor):
         check_plain_tensor(values, name)
         values = values.detach().cpu()

@@ -177,7 +177,7 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
             np.array(line.split(), dtype=np.int64) for line in path.read_text("utf-8").splitlines()
         ]
     except ValueError as error:
-        raise ValueError(f"{path} has something other than row numbers: {error}.") from error
+        raise ValueError(f"{path} must contain only row numbers: {error}.") from error
     sizes = [len(fold) for fold in folds]
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(

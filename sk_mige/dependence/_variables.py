@@ -78,7 +78,7 @@ def _seconds(value: dt.date | dt.timedelta) -> float:
 def _check_entries(name: str, table: Array) -> None:
     """Raise ValueError for missing values, and for values that are neither numbers nor labels."""
     if _has_missing(table):
-        raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
+        raise ValueError(f"{name} contains NaN, None or infinity; drop or correct these rows")
     for value in table.flat if table.dtype.kind in "OV" else ():
         if not isinstance(value, Hashable) or isinstance(value, complex | np.void):
             raise ValueError(

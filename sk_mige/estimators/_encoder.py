@@ -718,7 +718,7 @@ class MIGEEncoder(
         check_is_fitted(self, "net_")
         if is_dask(X):
             if out is not None:
-                raise ValueError("out is for data in memory: store a Dask array by da.store")
+                raise ValueError("out must be None for a Dask array; store the result by da.store")
             return by_blocks(self.transform, X, self._n_features_out, np.float32)
         X = self._queries(X, "transform")
         function = output_function(self.module_, self.output, self._seed)

@@ -668,8 +668,8 @@ def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> li
     block = np.asarray(block)
     if not np.isfinite(block).all():
         raise ValueError(
-            f"the chunk of X that starts at row {offset} has values that are not finite: drop or "
-            "impute them"
+            f"the chunk of X that starts at row {offset} has values that are not finite: drop "
+            "their rows, or impute the values"
         )
     x = to_tensor(block, accumulator.expansion.centers.device)
     return accumulator.sums_of(x)
@@ -844,7 +844,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
                 return None
         elif int(self.n_components) >= n_rows:
             warn_user(
-                f"the projection to n_components={self.n_components} dimensions costs more than "
+                f"the projection to n_components={self.n_components} dimensions takes longer than "
                 f"the exact distances of batches of {n_rows} rows. Use fewer components, for "
                 f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
                 "a projection saves time"

@@ -55,7 +55,7 @@ def check_tensor(name: str, z: Any) -> Tensor:
 def check_finite(name: str, z: Tensor) -> Tensor:
     """Return z, and raise ValueError if a value is not finite."""
     if not bool(torch.isfinite(z).all()):
-        raise ValueError(f"{name} contains NaN or infinity; remove or impute those samples")
+        raise ValueError(f"{name} contains NaN or infinity; drop or correct these samples")
     return z
 
 

@@ -18,8 +18,8 @@ def check_lag(lag: int, n_times: int) -> None:
     if n_times - lag < FEWEST_ROWS:
         raise ValueError(
             f"source and target have {n_times} times, of which lag={lag} leaves "
-            f"{max(0, n_times - lag)}; at least {FEWEST_ROWS} must remain: lower lag, or pass "
-            "longer series"
+            f"{max(0, n_times - lag)}; at least {FEWEST_ROWS} must remain: use a smaller "
+            "lag, or pass longer series"
         )
 
 

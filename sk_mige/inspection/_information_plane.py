@@ -214,7 +214,9 @@ class InformationPlaneDisplay(Display):
         check_shape("information_y", about_y, about_x.shape, "information_x")
         names = None if labels is None else as_array(labels, "labels").ravel().tolist()
         if names is not None and len(names) != len(about_x):
-            raise ValueError(f"labels has {len(names)} labels for {len(about_x)} points")
+            raise ValueError(
+                f"labels has {len(names)} labels for {len(about_x)} points: pass one per point"
+            )
         limit = None if entropy_y is None else float(real_numbers("entropy_y", entropy_y, ndim=0))
         display = cls(information_x=about_x, information_y=about_y, labels=names, entropy_y=limit)
         return display.plot(ax, **line_kw)

@@ -70,7 +70,7 @@ def test_damaged_stl10_files_are_named(write_stl10, data_home):
     with pytest.raises(ValueError, match="row numbers beyond the 4 training images"):
         fetch_stl10()
     (folder / "fold_indices.txt").write_text("0 one\n")
-    with pytest.raises(ValueError, match="something other than row numbers"):
+    with pytest.raises(ValueError, match="must contain only row numbers"):
         fetch_stl10()
     (folder / "train_y.bin").write_bytes(bytes([1, 2, 3, 0]))
     with pytest.raises(ValueError, match="labels from -1 to 2"):

@@ -73,7 +73,7 @@ def test_rows_without_information_are_refused(bad: np.ndarray, message: str, mod
     [small(max_epochs=1), SSGEScoreEstimator(), SSGEScoreEstimatorCV(), SlicedScoreMatching()],
 )
 def test_masked_rows_are_refused(estimator: Any) -> None:
-    with pytest.raises(ValueError, match="X has masked values: drop or impute"):
+    with pytest.raises(ValueError, match="X has masked values: drop their rows, or impute"):
         estimator.fit(np.ma.masked_greater(X, 1))
 
 

@@ -96,8 +96,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. For example, the estimate is infinite if X and Y have a linear relation
-        without noise.
+        Estimate in nats, which is infinite for a linear relation without noise, for example.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -233,8 +232,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         -----
         UserWarning
             If the interval is wider than 0.3 nats and 30 % of the estimate, or the information is
-            infinite or nearly infinite. The warning is also given for many copies of rows, and
-            for relations that no candidate describes. If X and Y change slowly from row to row.
+            infinite or nearly infinite. The warning is also given for many copies of rows,
+            for relations that no candidate describes, and for slow changes from row to row.
         """
         x, y = _paired_tables(X, Y)
         if len(x) < max(MIN_ROWS, 2 * self.cv):
@@ -337,10 +336,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Parameters
         ----------
         n_permutations : int, default=999
-            Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations). For a
-            sum, the smallest possible p-value is m times larger, where m is the number of entries
-            of ``results_``. A term that is estimated separately in each class has one entry per
-            class.
+            Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations). If
+            the estimate is a sum of terms, the smallest p-value is m times larger, where m is the
+            number of entries of ``results_``. A term that is estimated separately in each class
+            has one entry per class.
 
         Returns
         -------

@@ -183,7 +183,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs O(n m (m
+    A dense fit to n samples of d features takes time O(n² d + n³), with m landmarks O(n m (m
     + d) + m³). No array of shape (n, n, d) is formed.
 
     *Separate modes.* With distant modes, the median distance is about that between the modes, and
@@ -322,8 +322,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def fit_transform(self, X: Any, y: None = None) -> Any:
         """Fit to samples and estimate the scores at the same samples.
 
-        The result equals ``fit(X).transform(X)``. Without landmarks, the cost is lower, because the
-        kernel matrix of the fit is reused.
+        The result equals ``fit(X).transform(X)``. Without landmarks, the time is shorter,
+        because the kernel matrix of the fit is reused.
 
         Parameters
         ----------

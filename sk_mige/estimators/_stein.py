@@ -112,7 +112,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. The estimator stores all samples. The cost is O(n² d + n³).
+            Samples, at least two. The estimator stores all samples. The time is O(n² d + n³).
         y : None
             Ignored.
 

@@ -247,7 +247,7 @@ class KernelSteinTest(_SteinTool):
         UserWarning
             If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
             centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
-            to rounding to at most a tenth of the standard deviation. Also if the density of a
+            to rounding to at most a tenth of the standard deviation. If the density of a
             column seems not to be zero at an end, as for an exponential column. The test then
             rejects even exact scores.
         """

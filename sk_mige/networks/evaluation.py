@@ -191,7 +191,7 @@ class Representation(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Representation:
-        """Keep the module in evaluation mode, whatever the value of ``mode``."""
+        """Keep the module in evaluation mode, for any value of ``mode``."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:

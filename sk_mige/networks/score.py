@@ -37,8 +37,8 @@ class ScoreNetwork(nn.Module):
     r"""Score of a standard Gaussian plus a multilayer perceptron, :math:`s(x) = -x + f(x)`.
 
     In training mode, the forward pass returns scores and :math:`v^\top J_s(x) v` for random
-    directions v with :math:`E[v v^\top] = I`. Each direction requires one backward pass, whatever
-    the dimension d.
+    directions v with :math:`E[v v^\top] = I`. Each direction requires one backward pass, for any
+    dimension d.
 
     Parameters
     ----------

@@ -66,11 +66,11 @@ class LearnedParts:
 class MIGE(Information):
     """Estimator of the gradient of mutual information from estimated scores.
 
-    MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
-    scores of each batch. By default, a bottleneck with a Gaussian head does not estimate scores.
-    The entropy of z given x, and an upper bound of the entropy of z, have closed forms. MIGE is the
-    default estimator of information. Use :class:`Critic` if distances between rows are not
-    meaningful.
+    MIGE is the default estimator of information, and trains no critic. Use :class:`Critic` if
+    distances between rows are not meaningful. In InfoMax, the ``score_estimator`` of
+    ``MIGEEncoder`` estimates the scores of each batch. By default, a bottleneck with a Gaussian
+    head does not estimate scores, because the entropy of z given x, and an upper bound of the
+    entropy of z, have closed forms.
 
     Parameters
     ----------

@@ -253,7 +253,7 @@ class SIGReg(ViewInformation):
               + \frac{\lambda}{S} \sum_s \mathbb{E}_a \Big[ M \int_{-5}^5
               \big| \hat\varphi_{a^\top z_s}(t) - e^{-t^2/2} \big|^2 e^{-t^2/2}\, dt \Big]
 
-    The second term is *sketched isotropic Gaussian regularisation* (SIGReg). SIGReg projects z on
+    The second term is *sketched isotropic Gaussian regularisation* (SIGReg). SIGReg projects z to
     random unit vectors a, and compares the characteristic function of each projection with that of
     N(0, 1). The integral is the statistic of the Epps-Pulley test, and is computed by the
     trapezoidal rule with 17 points. Each batch draws new unit vectors from torch's generator. A

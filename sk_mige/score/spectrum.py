@@ -223,8 +223,8 @@ def subspace_eigh(
     eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j decreases as
     :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of eigenvalue j decreases
     as the square. Few iterations suffice for the quickly decaying spectra of smooth kernels. An
-    iteration costs :math:`O(M^2 (J + p))` in batched matrix products, which suit GPUs. The cost of
-    ``eigh`` is :math:`O(M^3)`.
+    iteration takes time :math:`O(M^2 (J + p))`, in batched matrix products that suit GPUs. The time
+    of ``eigh`` is :math:`O(M^3)`.
 
     Parameters
     ----------

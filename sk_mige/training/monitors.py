@@ -99,7 +99,7 @@ class Monitor(Shown):
 class OnlineProbe(Monitor):
     """Accuracy of a linear probe, recorded during training.
 
-    Once in ``every`` epochs, scikit-learn's ``LogisticRegression`` is fitted to the standardised
+    After every ``every`` epochs, ``LogisticRegression`` is fitted to the standardised
     representations of a random 70 % of the rows. The accuracy on the remaining 30 % of the rows is
     recorded in ``history_``. The callback does not change the training of the encoder.
 

@@ -215,7 +215,7 @@ class WeightAveraging(Shown):
     ----------
     decay : float
         Decay d between 0 and 1. The average covers about the last 1 / (1 - d) steps. Early in a
-        run, :math:`d_t` is smaller than d, so that the initial weights lose their influence soon.
+        run, :math:`d_t` is smaller than d, so that the average hardly contains the initial weights.
 
     Notes
     -----

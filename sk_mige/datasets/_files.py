@@ -141,8 +141,8 @@ def _verify(path: Path, archive: Archive) -> None:
     if found != archive.md5:
         raise ValueError(
             f"{path} has the md5 sum {found}, but the official archive has {archive.md5}: the "
-            "file is damaged, incomplete or another file. Remove the file, so that it is "
-            "downloaded again."
+            "file is damaged, incomplete or not the official file. Remove the file, so that it "
+            "is downloaded again."
         )
 
 

@@ -182,7 +182,7 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(
             f"{path} must have ten lines of row numbers, one for each fold; got lines of {sizes}: "
-            "the file is incomplete or another file."
+            "the file is incomplete or not the official file."
         )
     for fold in folds:
         if not 0 <= fold.min() <= fold.max() < n_rows:

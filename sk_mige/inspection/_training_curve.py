@@ -129,10 +129,7 @@ class TrainingCurveDisplay(Display):
         """
         rows = list(history) if isinstance(history, Iterable) else [history]
         if not rows:
-            raise ValueError(
-                "the history has no epochs to draw: train for at least one epoch, with max_epochs "
-                "of at least 1"
-            )
+            raise ValueError("the history has no epochs to draw: set max_epochs to 1 or more")
         if not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(
                 f"history must be a sequence of dicts, one for each epoch; got {history!r:.60}"

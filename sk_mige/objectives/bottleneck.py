@@ -37,7 +37,7 @@ class BottleneckLoss(Objective):
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
     A code of :class:`sk_mige.networks.ConditionedHead` contains a weight β, which replaces
-    ``beta``. The loss of a code with a weight is divided by :math:`1 + \beta / \beta_m`, where
+    ``beta``. The loss of such a code is divided by :math:`1 + \beta / \beta_m`, where
     :math:`\beta_m` is the parameter ``beta``.
 
     Parameters

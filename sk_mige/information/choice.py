@@ -129,8 +129,8 @@ def choose_information(
         Normal scores of independent components of x and y. A copula uses the columns or the
         components, whichever has the larger evidence. One network receives the columns and corrects
         a copula of the columns. Another network receives the components and corrects a copula of
-        the components. If x and y have at most six components each, the second network also receives
-        the columns. The network with the larger held-out information in the first fold is
+        the components. If x and y have at most six components each, the second network also
+        receives the columns. The network with the larger held-out information in the first fold is
         used. All candidates use the components if the held-out information with components exceeds
         log(n) / 2.
     numbers : tuple of two tensors, default=None

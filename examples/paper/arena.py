@@ -114,16 +114,16 @@ def measure(cell: Parameters, images: Images, device: str, path: Path) -> dict[s
     model = encoder(cell, device, images.shape)
     model.set_params(callbacks=[Clock(), Checkpoint(path)])
     notes = path.with_suffix(".json")
-    curve = json.loads(notes.read_text()) if notes.exists() else []
-    spent, epoch = 0.0, 0
-    while not epoch or spent + 0.5 * spent / epoch < budget:
-        model.set_params(max_epochs=epoch + 1).fit(images.unlabeled)
-        epoch = len(model.history_)  # more than one, if the checkpoint has more epochs
+    epoch, curve = json.loads(notes.read_text()) if notes.exists() else (1, [])
+    while True:
+        model.set_params(max_epochs=epoch).fit(images.unlabeled)
         spent = sum(record["clock"] for record in model.history_)
-        due = len(curve) < len(MEASURED) - 1 and spent >= MEASURED[len(curve)] * budget
-        if due and spent * (1 + 0.5 / epoch) < budget:
+        if spent * (1 + 0.5 / epoch) >= budget:
+            break
+        if len(curve) < len(MEASURED) - 1 and spent >= MEASURED[len(curve)] * budget:
             curve.append(result(model, images, spent, epoch))
-            notes.write_text(json.dumps(curve))
+        epoch += 1
+        notes.write_text(json.dumps((epoch, curve)))
     curve.append(result(model, images, spent, epoch))
     notes.unlink(missing_ok=True)
     return {"cell": cell, "accuracy": curve[-1]["accuracy"], "seconds": spent, "curve": curve}

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from sk_mige.information._samples import check_finite, check_tensor
+from sk_mige.information.components import fast_ica, log_density_of_components, refined_components
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
 # Smallest decrease of the summed marginal entropies, in nats per coordinate, for useful axes.
 MIN_GAIN = 0.03
-MAX_ITER = 40
-TOLERANCE = 1e-4
 
 
 def independent_axes(z: Tensor) -> Tensor | None:
@@ -22,7 +21,8 @@ def independent_axes(z: Tensor) -> Tensor | None:
 
     Mutual information does not change under invertible maps of either variable. Maps of single
     coordinates (:func:`gaussianize_margins`) make a distribution nearly Gaussian if the coordinates
-    are independent. Symmetric FastICA [1]_ finds independent coordinates.
+    are independent. Symmetric FastICA [1]_ finds independent coordinates. Coordinates whose
+    densities have a peak, such as cubes of Gaussians, are then refined by maximum likelihood.
 
     Parameters
     ----------
@@ -71,39 +71,12 @@ def independent_axes(z: Tensor) -> Tensor | None:
     if abs(excess) < 4 * math.sqrt(8 * d * (d + 2) / n):
         return None
     assert white.units is not None
-    axes = fast_ica(y)
-    mixing = white.linear(torch.eye(d, dtype=axes.dtype, device=z.device)) @ axes
-    mixing = mixing / white.units.scale[:, None]
-    # The joint entropy changes by log |det A|, so the gain is the decrease of total correlation.
-    moved = z.to(mixing) @ mixing
-    gain = (
-        _entropies(z.to(mixing)).sum() - _entropies(moved).sum() + torch.linalg.slogdet(mixing)[1]
-    )
-    return mixing.to(z.dtype) if float(gain) > MIN_GAIN * d else None
-
-
-def _entropies(z: Tensor) -> Tensor:
-    """Return the entropies of columns from spacings of order sqrt(n), up to a common constant."""
-    m = max(1, round(math.sqrt(len(z))))
-    ordered = z.sort(0).values
-    return (ordered[m:] - ordered[:-m]).clamp_min(torch.finfo(z.dtype).tiny).log().mean(0)
-
-
-def fast_ica(y: Tensor) -> Tensor:
-    """Return the independent axes of whitened samples as an orthogonal matrix (d, d)."""
-    d = y.shape[1]
-    # The start is random, because axes at 45 degrees to the components are a fixed point.
-    generator = torch.Generator().manual_seed(0)
-    start = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu")
-    axes: Tensor = torch.linalg.qr(start).Q.to(y)
-    for _ in range(MAX_ITER):
-        slope = torch.tanh(y @ axes)
-        moved = y.mT @ slope / len(y) - axes * (1 - slope.square()).mean(0)
-        left, _, right = torch.linalg.svd(moved)
-        previous, axes = axes, left @ right
-        if bool((1 - (axes * previous).sum(0).abs()).max() < TOLERANCE):
-            break
-    return axes
+    identity = torch.eye(d, dtype=y.dtype, device=z.device)
+    mixing = white.linear(identity) @ refined_components(y, fast_ica(y))
+    columns = white.units(z).to(y)
+    gain = log_density_of_components(columns, mixing) - log_density_of_components(columns, identity)
+    mixing = (mixing / white.units.scale[:, None]).to(z.dtype)
+    return mixing if float(gain) > MIN_GAIN * d else None
 
 
 def independent_columns(z: Tensor) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sk_mige.information.axes import fast_ica
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.score.units import feature_units
 
@@ -20,6 +19,8 @@ FEWEST_ROWS = 50
 WIDTHS = (1.0, 0.3, 0.1, 0.03)
 MAX_STEPS = 40
 LARGEST_STEP = 0.1
+# Largest number of FastICA iterations, and the change of the axes at which they stop.
+MAX_ITER, TOLERANCE = 40, 1e-4
 
 
 def independent_components(z: Tensor) -> Tensor | None:
@@ -82,12 +83,29 @@ def independent_components(z: Tensor) -> Tensor | None:
 
 def _gain(columns: Tensor, mixing: Tensor) -> float:
     """Return the gain in mean log-density due to components, minus the required gain."""
-    by_components = _log_density(columns, mixing)
+    by_components = log_density_of_components(columns, mixing)
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()
     loadings = (mixing != 0).sum(0)
     required = MIN_GAIN * (loadings > 1).sum() + loadings.sum() / len(columns)
     return float(by_components - by_copula - required)
+
+
+def fast_ica(y: Tensor) -> Tensor:
+    """Return the independent axes of whitened samples as an orthogonal matrix (d, d)."""
+    d = y.shape[1]
+    # The start is random, because axes at 45 degrees to the components are a fixed point.
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu")
+    axes: Tensor = torch.linalg.qr(start).Q.to(y)
+    for _ in range(MAX_ITER):
+        slope = torch.tanh(y @ axes)
+        moved = y.mT @ slope / len(y) - axes * (1 - slope.square()).mean(0)
+        left, _, right = torch.linalg.svd(moved)
+        previous, axes = axes, left @ right
+        if bool((1 - (axes * previous).sum(0).abs()).max() < TOLERANCE):
+            break
+    return axes
 
 
 def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
@@ -126,7 +144,7 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
        Preconditioning with Hessian Approximations", IEEE Transactions on Signal Processing 66,
        2018.
     """
-    best, largest = mixing.clone(), _log_density(columns, mixing)
+    best, largest = mixing.clone(), log_density_of_components(columns, mixing)
     for width in WIDTHS:
         for _ in range(MAX_STEPS):
             s = columns @ mixing
@@ -145,7 +163,7 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
             mixing = mixing + mixing @ step.fill_diagonal_(0).mT
             if float(step.abs().max()) < 0.01 / len(s) ** 0.5:  # far below the sampling error
                 break
-        found = _log_density(columns, mixing)
+        found = log_density_of_components(columns, mixing)
         if not found > largest:
             break
         best, largest = mixing, found
@@ -153,7 +171,7 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
     return best
 
 
-def _log_density(columns: Tensor, mixing: Tensor) -> Tensor:
+def log_density_of_components(columns: Tensor, mixing: Tensor) -> Tensor:
     """Return the mean log-density of the columns if the components are independent."""
     volume: Tensor = torch.linalg.slogdet(mixing)[1]
     return volume - _entropies(columns @ mixing).sum()

@@ -64,6 +64,14 @@ def test_increasing_transforms_leave_the_gradient_alone(transform, derivative):
     assert abs(changed - plain) < 3 * error
 
 
+def test_rotated_cubes_of_many_columns_have_the_gradient_of_the_gaussians():
+    x, y, dy = channel(0.6, 256, 10)
+    a, b = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 10, 10)))[0]
+    cubes = x**3 @ a, y**3 @ b, (3 * y**2 * dy) @ b
+    gradient, _ = mutual_info_gradient(*cubes, standard_error="batch")
+    assert abs(gradient / slope(0.6, 10) - 1) < 0.1
+
+
 def test_the_jackknifes_error_covers_the_spread_over_repetitions():
     results = [mutual_info_gradient(*channel(0.3, 60, 2, seed), margins=None) for seed in range(12)]
     spread = np.std([gradient for gradient, _ in results])

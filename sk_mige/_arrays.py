@@ -35,7 +35,7 @@ def readable(values: Any, name: str) -> Any:
         first = first[0]
     if isinstance(first, torch.Tensor) and first is not values:
         return [readable(value, name) for value in values]
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop their rows, or impute the values")
     if isinstance(values, torch.Tensor):
         check_plain_tensor(values, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def column_indices(
     known = f"indices from 0 to {n_columns - 1}"
     if names is not None:
         known += f" or names from {list(names)}"
-    pair = [chosen] if isinstance(chosen, str | int) else list(chosen)
+    pair = list(chosen) if isinstance(chosen, Iterable) and not isinstance(chosen, str) else []
     found = [_index(column, names or []) for column in pair]
     if len(found) != 2 or not all(0 <= index < n_columns for index in found):
         raise ValueError(f"{name} must be two columns, {known}; got {chosen!r}")

@@ -151,8 +151,8 @@ class RepresentationDisplay(Display):
         codes = check_array(as_array(Z, "Z"), input_name="Z")
         pair = column_indices("components", components, codes.shape[1], column_names(Z))
         labels: Any = y
-        if np.ma.is_masked(labels):  # masked labels are missing
-            labels = np.where(labels.mask, None, labels.data)
+        if isinstance(labels, np.ma.MaskedArray):  # masked labels are missing
+            labels = np.where(np.ma.getmaskarray(labels), None, labels.data)
         if labels is not None:
             labels = column_or_1d(as_array(labels, "y"), input_name="y")
         check_consistent_length(codes, labels)
@@ -233,7 +233,7 @@ def _color_labels(labels: NDArray[Any]) -> _Coloring:
         if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:
             numbers[~missing] = values
             return _Coloring(numbers)
-        known = known.astype(int)
+        known = np.array([int(label) for label in known], dtype=object)
     try:
         classes, codes = np.unique(known, return_inverse=True)
     except TypeError:  # labels of several types have no order

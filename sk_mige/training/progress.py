@@ -20,7 +20,9 @@ class Console:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        self.encoding = getattr(stream, "encoding", None)  # tqdm draws blocks in Unicode
+        self.encoding = None
+        with suppress(Exception):
+            self.encoding = stream.encoding  # tqdm draws blocks in Unicode
 
     def write(self, text: str) -> None:
         """Write the text if possible."""
@@ -41,7 +43,8 @@ class Console:
 
 def print_line(text: str) -> None:
     """Print a line to standard output, and flush the stream if it has a buffer."""
-    print(text, file=Console(sys.stdout), flush=True)
+    with suppress(Exception):
+        print(text, file=Console(sys.stdout), flush=True)
 
 
 class TrainingProgress(Callback):
@@ -67,9 +70,15 @@ class TrainingProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        stream = Console(sys.stderr)
+        try:
+            self.bar_ = self._bar(Console(sys.stderr))
+        except Exception:  # tqdm compares the stream with sys.stderr, which may fail
+            self.bar_ = tqdm(total=self.epochs, file=Console(None), disable=True)
+
+    def _bar(self, stream: Console) -> Any:
+        """Return the bar on a stream."""
         is_terminal = stream.isatty()
-        self.bar_ = tqdm(
+        return tqdm(
             total=self.epochs,
             desc=self.description,
             unit="epoch",

@@ -96,23 +96,31 @@ class FullDisk(io.StringIO):
         raise ValueError("the console is gone")
 
 
+class Deleted:
+    """A stream of a window that was closed: every access raises an error."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("wrapped object has been deleted")
+
+
 CLOSED = io.StringIO()
 CLOSED.close()
-STREAMS = {
+STREAMS: dict[str, Any] = {
     "no console": None, "a bare writer": Writer(), "unbuffered": Unbuffered(), "closed": CLOSED,
     "bytes": io.BytesIO(), "full disk": FullDisk(), "no stream": object(),
+    "deleted": Deleted(),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("name", ["infomax", "probe", "sliced"])
 def test_progress_needs_no_console(
-    name: str, stream: Any, verbose: int, monkeypatch: pytest.MonkeyPatch
+    name: str, stream: str, verbose: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator = copy.deepcopy(ESTIMATORS[name]).set_params(verbose=verbose)
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", STREAMS[stream])
+    monkeypatch.setattr(sys, "stdout", STREAMS[stream])
     assert estimator.fit(X, Y).n_iter_ == 2
 
 

@@ -38,6 +38,8 @@ def legend(display: RepresentationDisplay) -> list[str]:
         (pd.Series(LETTERS, dtype="category"), ["a", "b", "c"]),
         (pd.Series(LETTERS, dtype="string"), ["a", "b", "c"]),
         (pd.Series(CODES, dtype="Int64"), ["0", "1", "2"]),
+        (pd.array(CODES, dtype="Int64"), ["0", "1", "2"]),
+        ([10**30 + k for k in CODES.tolist()], [f"1{'0' * 29}{k}" for k in range(3)]),
         (pd.DataFrame({"label": LETTERS}), ["a", "b", "c"]),
         (np.array([1, "a", 2.5] * 10, dtype=object), ["1", "2.5", "a"]),
         (np.zeros(30), ["0"]),
@@ -60,6 +62,13 @@ def test_points_without_a_label_are_grey(missing: Any) -> None:
     assert legend(display) == ["a", "b", "c", "missing"]
     np.testing.assert_allclose(display.scatter_.get_facecolors()[:4, :3], 0.8)
     assert len(display.scatter_.get_offsets()) == len(Z)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "string"])
+def test_points_with_a_missing_value_of_pandas_are_grey(dtype: str) -> None:
+    labels = pd.Series(CODES > 0).astype(int).astype(dtype).mask(CODES == 2)
+    for each in (labels, labels.array):
+        assert legend(drawn(each))[-1] == "missing"
 
 
 def test_points_with_a_masked_label_are_grey() -> None:

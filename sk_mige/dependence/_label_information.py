@@ -51,6 +51,9 @@ N_POINTS = 3
 MIN_ROWS_PER_COLUMN = 3
 # Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
+# The trees of a fit have at most 100 * 2 * LEAF_VALUES values, 160 MB. A node has a value for each
+# class, and OF_A_NODE other values.
+LEAF_VALUES, OF_A_NODE = 100_000, 8
 # Standard errors above which a gain from more rows is significant.
 SIGNIFICANT = 3.0
 # All training rows.
@@ -72,8 +75,8 @@ class LabelInformation:
     folds: Labels
     log_prior: Floats
     labels: Labels
-    # Held-out log-posteriors (n, n_classes) of all candidates, without calibration.
-    log_posteriors: list[Floats]
+    # Held-out log-posteriors (n, n_classes) of all candidates in float32, without calibration.
+    log_posteriors: list[NDArray[np.floating[Any]]]
 
     def statistic(self, order: NDArray[Any]) -> float:
         """Return the held-out information with permuted labels, averaged over candidates."""
@@ -149,7 +152,7 @@ def choose_label_information(
         value = (held_out + in_sample) / 2
         row = torch.from_numpy(gain)
         judged.append(Evidence(name, value, in_sample, held_out, held_out, row, None, fits))
-        posteriors.append(as_fitted)
+        posteriors.append(as_fitted.astype(np.float32))
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
     _weigh(judged, n)
@@ -211,7 +214,7 @@ def _few_columns(scores: Floats, labels: Labels, seed: int) -> list[int]:
     """Return the columns with significant relations with the labels, or [] for few columns."""
     if scores.shape[1] <= MAX_COLUMNS:
         return []
-    indicators = np.eye(labels.max() + 1)[labels]
+    indicators = labels[:, None] == np.arange(labels.max() + 1)
     return columns_of_labels(torch.from_numpy(scores), torch.from_numpy(indicators), seed)
 
 
@@ -321,7 +324,7 @@ class _Quadratic(ClassifierMixin, BaseEstimator):
         return softmax(self.offsets_ - 0.5 * np.stack(norms, axis=1), axis=1)
 
 
-def _classifier(name: str, n: int, width: int, seed: int) -> Any:
+def _classifier(name: str, n: int, n_classes: int, width: int, seed: int) -> Any:
     """Return an unfitted classifier with settings for n rows and ``width`` columns."""
     # Imported here because the import is slow and only labels need these classes.
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -351,7 +354,7 @@ def _classifier(name: str, n: int, width: int, seed: int) -> Any:
             ExtraTreesClassifier(
                 25 if width == 1 else 100,
                 max_features=None,
-                min_samples_leaf=5,
+                min_samples_leaf=max(5, n * (n_classes + OF_A_NODE) // LEAF_VALUES),
                 random_state=seed,
             )
         ),
@@ -438,7 +441,7 @@ def _fitted(
         return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
     if name == "quadratic" and width >= len(y):  # the covariances are singular
         name = "linear"
-    model = _classifier(name, len(y), width, seed)
+    model = _classifier(name, len(y), len(classes), width, seed)
     if columns is not None:
         model = make_pipeline(FunctionTransformer(_select, kw_args={"columns": columns}), model)
     return model.fit(x, y)

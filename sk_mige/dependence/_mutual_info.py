@@ -35,6 +35,7 @@ from ._division import DividedPair
 from ._label_information import LABEL_CANDIDATES, choose_label_information
 from ._shared_values import have_equal_values
 from ._variables import (
+    MAX_CLASSES,
     Columns,
     Labels,
     Margins,
@@ -54,6 +55,8 @@ from ._variables import (
 )
 
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
+# Largest number of rows times labels. About ten arrays of this size exist at the same time.
+MAX_PROBABILITIES = 200_000_000
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 # Largest ratio of the standard deviation of the permutation test's statistic to the standard
@@ -84,8 +87,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         and "network" p ≥ 3. Candidates for labels are "linear", "quadratic", "logistic",
         "neighbors", "boosting", "trees", "table" and "ordered". The candidate "table" needs labels
         in X and in Y. The candidate "ordered" needs a single numeric label column with more than
-        two values. For a table of labels and numbers, the list may lack candidates for one of the
-        two types. For this type, "auto" is used.
+        two values. For more than 50 labels, "auto" omits "boosting", whose time is proportional to
+        the number of labels. For a table of labels and numbers, the list may lack candidates for
+        one of the two types. For this type, "auto" is used.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -226,7 +230,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             If X or Y is sparse.
         ValueError
             If the numbers of rows differ, there are too few rows for ``cv`` or for a label, or a
-            value is missing.
+            value is missing. The error is also raised if the numbers of rows and of labels have a
+            product of more than 200 million.
 
         Warns
         -----
@@ -307,7 +312,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return self._divided.pmi(x, y)
         if any(self._discrete):
             rows, labelled = (y, x) if self._swapped else (x, y)
-            scores = self._rows.transform(self._columns[0].indicators(rows), None)
+            numbers = self._columns[0].transform(rows)
+            if numbers.shape[1] < len(self._rows.centre):  # fit used indicators
+                numbers = self._columns[0].indicators(rows)
+            scores = self._rows.transform(numbers, None)
             return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
         generator = np.random.default_rng(self._seed)
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
@@ -517,11 +525,15 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         name, rows, labelled = ("Y", y, x) if self._swapped else ("X", x, y)
         self._classes = Labels(labelled)
         labels = self._classes.transform(labelled)
-        _check_repeated("X" if self._swapped else "Y", len(self._classes.classes), len(labels))
+        predicted = "X" if self._swapped else "Y"
+        _check_repeated(predicted, len(self._classes.classes), len(labels))
+        _check_probabilities(predicted, len(self._classes.classes), len(labels))
         keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
         self._folds = stratified_folds(labels, keys, self.cv, self._seed)
         self._columns = [Columns(name, rows)]
-        numbers = self._columns[0].indicators(rows)
+        # Any numbers of the names of a single column give the same table.
+        columns = self._columns[0]
+        numbers = columns.transform(rows) if rows.shape[1] == 1 else columns.indicators(rows)
         self._rows = Margins(numbers)
         scores = self._rows.fit_transform(numbers, None)
         self._labels = choose_label_information(
@@ -533,12 +545,16 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     def _label_names(self, rows: Array, labelled: Array) -> tuple[str, ...]:
         """Return the names of the candidates for predicting labels from the rows."""
-        if all(self._discrete) and has_names(rows):
-            few = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
-            return self._names(few)
+        n_labels = len(self._classes.classes)
         has_order = labelled.shape[1] == 1 and not has_names(labelled)
-        has_order &= len(self._classes.classes) > 2 and rows.shape[1] < MAX_MIXTURE_DIMENSIONS
-        return self._names(LABEL_CANDIDATES[not all(self._discrete) : None if has_order else -1])
+        has_order &= n_labels > 2 and rows.shape[1] < MAX_MIXTURE_DIMENSIONS
+        known = LABEL_CANDIDATES[not all(self._discrete) : None if has_order else -1]
+        if all(self._discrete) and has_names(rows):
+            known = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
+        names = self._names(known)
+        if isinstance(self.candidates, str) and n_labels > MAX_CLASSES:
+            names = tuple(name for name in names if name != "boosting")
+        return names
 
     def _statistic(self, order: Array) -> float:
         """Return the mean held-out information of pairs (x, y[order]) over fitted candidates."""
@@ -633,6 +649,16 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
         raise ValueError(
             f"{name} has {n_labels} distinct labels in {n} rows; at least {MIN_ROWS_PER_LABEL} "
             f"rows per label are needed. {remedy}, or pass numbers in place of strings"
+        )
+
+
+def _check_probabilities(name: str, n_labels: int, n: int) -> None:
+    """Raise ValueError if the probabilities of all labels at all rows need too much memory."""
+    if n_labels * n > MAX_PROBABILITIES:
+        raise ValueError(
+            f"{name} has {n_labels} distinct labels in {n} rows, and a classifier's probabilities "
+            f"of all labels need {8e-9 * n_labels * n:.1f} GB. Merge rare labels, or pass at most "
+            f"{MAX_PROBABILITIES // n_labels} rows"
         )
 
 

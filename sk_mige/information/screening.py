@@ -91,7 +91,7 @@ def columns_of_labels(x: Tensor, indicators: Tensor, seed: int = 0) -> list[int]
     [3, 7]
     """
     rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MAX_ROWS]
-    return _largest(_excesses_of_targets(_standardised(x[rows]), indicators[rows])[0])
+    return _largest(_excesses_of_targets(_standardised(x[rows]), indicators[rows].to(x))[0])
 
 
 class ColumnsReference(ArrayState):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 import warnings
 from functools import cache
 
@@ -19,6 +20,8 @@ from sklearn.base import clone
 from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
+from sk_mige.dependence import _mutual_info
+from sk_mige.dependence._label_information import LEAF_VALUES, _classifier
 from sk_mige.dependence._shared_values import have_equal_values
 from sk_mige.dependence._variables import warn_of_series
 from sk_mige.information.residuals import LinearResiduals
@@ -364,6 +367,45 @@ def test_few_of_many_columns_have_their_information_with_a_label(kind: str) -> N
     are_few = ["few columns" in name for name in found.results_["candidate"]]
     assert found.results_["weight"][are_few].sum() > 0.5
     assert abs(found.pmi(x, y).mean() - truth) < 0.15
+
+
+def test_names_of_a_single_column_need_no_indicator_for_each_name() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(1000, size=5000)
+    names, label = k.astype(str), (k + (rng.random(5000) < 0.1)) % 2
+    tracemalloc.start()
+    estimator = MutualInfoEstimator(random_state=0).fit(names, label.astype(str))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5000 * 1000 * 8 / 2
+    low, high = estimator.interval_
+    assert low < np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1) < high
+    new = estimator.pmi(names[::-1], label[::-1].astype(str))
+    np.testing.assert_array_equal(new, estimator.pmi(names, label.astype(str))[::-1])
+
+
+def test_many_labels_are_compared_without_boosting_unless_it_is_named() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.permutation(400) % 80
+    x = k + rng.normal(size=400)
+    tried = [
+        MutualInfoEstimator(candidates, random_state=0).fit(x, k.astype(str)).results_["candidate"]
+        for candidates in ("auto", ["linear", "boosting"])
+    ]
+    assert ["boosting" in names for names in tried] == [False, True]
+
+
+def test_too_many_probabilities_of_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mutual_info, "MAX_PROBABILITIES", 2000)
+    k = np.arange(400) % 8
+    with pytest.raises(ValueError, match="Y has 8 distinct labels in 400 rows.*at most 250 rows"):
+        MutualInfoEstimator().fit(np.random.default_rng(0).normal(size=400), k.astype(str))
+
+
+def test_trees_of_many_rows_and_labels_have_a_bounded_size() -> None:
+    x = np.random.default_rng(0).normal(size=(20_000, 1))
+    _, trees = _classifier("trees", 20_000, 50, 1, 0).fit(x, np.arange(20_000) % 50).steps
+    assert sum(tree.tree_.value.size for tree in trees[1].estimators_) < 2 * 25 * LEAF_VALUES
 
 
 def test_a_name_for_each_row_leaves_the_information_open() -> None:

@@ -46,6 +46,8 @@ from ._stored import to_stored, to_tensors
 # Dense fits store several (n, n) float64 matrices, each of 200 MB for 5,000 rows.
 MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
+# A warning is given before dense fits of more rows. Fits of 4,000 rows need 40 bytes for each pair.
+LARGEST_DENSE_ROWS, BYTES_OF_A_PAIR = 20_000, 40
 # Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
 # A warning is given if the noise exceeds NOISIER times the standard deviation of the rows. For few
@@ -625,6 +627,17 @@ class BaseScoreEstimator(ScoreTransformer):
         super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
+
+
+def warn_of_dense_fit(n_samples: int) -> None:
+    """Warn of the memory of a fit whose kernel matrix has a row and a column for each sample."""
+    if n_samples > LARGEST_DENSE_ROWS:
+        warn_user(
+            f"a dense fit to {n_samples} rows needs about "
+            f"{BYTES_OF_A_PAIR * n_samples**2 / 1e9:.0f} GB of memory, and a time proportional to "
+            "the cube of the number of rows. Pass fewer rows, or use an SSGEScoreEstimator with "
+            "n_landmarks=1000"
+        )
 
 
 def representative_rows(

@@ -34,7 +34,12 @@ from sk_mige.score.landmarks import LandmarkAccumulator, joined
 
 from ._base import expect_unchanged
 from ._rows import check_samples, is_dask, scores_like, to_tensor
-from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
+from ._score_base import (
+    AUTO_LANDMARKS,
+    BaseScoreEstimator,
+    representative_rows,
+    warn_of_dense_fit,
+)
 
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
 # A first batch of fewer than FEWEST_LANDMARKS rows is too small for a stream of more than
@@ -311,7 +316,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             If the rows have no density, because all norms are equal, or columns satisfy a quadratic
             equation. If the range of a float32 column is less than 16 spacings of float32 numbers.
             If the density of a column seems not to be zero at an end. If a few outliers dominate
-            the scale of a feature. If landmarks are used because there are many rows.
+            the scale of a feature. If landmarks are used because there are many rows. If a dense
+            fit has more than 20,000 rows.
         """
         if is_dask(X):
             return self._fit_dask(X)
@@ -353,6 +359,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self._warn_of_landmarks(n, n_centers)
         rng = check_random_state(self.random_state)
         if n_centers is None:
+            warn_of_dense_fit(n)
             x = to_tensor(X, self._compute_device())
             self._check_scales(x)
             fit = fit_dense(x, self._settings(), projection=self._projection(d, x, rng))

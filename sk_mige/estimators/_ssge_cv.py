@@ -28,7 +28,7 @@ from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 
 from ._rows import to_tensor
-from ._score_base import BaseScoreEstimator, drawn_rows
+from ._score_base import BaseScoreEstimator, drawn_rows, warn_of_dense_fit
 from ._ssge import SSGEScoreEstimator
 
 # Up to this number of rows, all candidates are compared on all rows. With more rows, COMPARED_ROWS
@@ -272,6 +272,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         X = self._check_training(X)
         n = X.shape[0]
         self._check_landmarks(n)
+        if self.n_landmarks is None:
+            warn_of_dense_fit(n)
         rng = check_random_state(self.random_state)
         rows = drawn_rows(n, COMPARED_ROWS if n > MAX_COMPARED_ROWS else n, rng)
         device = self._compute_device()

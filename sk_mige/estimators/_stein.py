@@ -13,7 +13,7 @@ from sk_mige.score import Kernel, ScoreSettings, fit_stein
 from sk_mige.score.kernels import KERNELS, resolve_kernel
 
 from ._rows import to_tensor
-from ._score_base import BaseScoreEstimator
+from ._score_base import BaseScoreEstimator, warn_of_dense_fit
 
 
 class SteinScoreEstimator(BaseScoreEstimator):
@@ -120,8 +120,14 @@ class SteinScoreEstimator(BaseScoreEstimator):
         -------
         self
             The fitted estimator.
+
+        Warns
+        -----
+        UserWarning
+            If X has more than 20,000 rows, which need at least 16 GB of memory.
         """
         X = self._check_training(X)
+        warn_of_dense_fit(X.shape[0])
         x = to_tensor(X, self._compute_device())
         self._check_scales(x)
         self._keep_model(fit_stein(x, self._settings(), float(self.eta)), X.shape[0])

@@ -386,8 +386,8 @@ def test_names_of_a_single_column_need_no_indicator_for_each_name() -> None:
 
 def test_many_labels_are_compared_without_boosting_unless_it_is_named() -> None:
     rng = np.random.default_rng(0)
-    k = rng.permutation(400) % 80
-    x = k + rng.normal(size=400)
+    k = rng.permutation(800) % 60
+    x = k + rng.normal(size=800)
     tried = [
         MutualInfoEstimator(candidates, random_state=0).fit(x, k.astype(str)).results_["candidate"]
         for candidates in ("auto", ["linear", "boosting"])

@@ -1,4 +1,4 @@
-"""Chunks of rows: their size in transform, and the memory of predictions."""
+"""Chunks of rows: their size in transform, and the memory of predictions and dense fits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sk_mige import MIGEEncoder, NonLinearProbe, WeightedKNNClassifier
+from sk_mige import (
+    MIGEEncoder,
+    NonLinearProbe,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+    WeightedKNNClassifier,
+)
+from sk_mige.estimators import _score_base
 from sk_mige.networks import evaluation
 
 SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
@@ -55,3 +63,20 @@ def test_predictions_need_less_memory_than_the_probabilities_of_all_classes(mode
     tracemalloc.stop()
     assert peak < probabilities.nbytes / 2
     np.testing.assert_array_equal(found, model.classes_[probabilities.argmax(1)])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SSGEScoreEstimator(n_landmarks=None),
+        SSGEScoreEstimatorCV(n_landmarks=None, cv=2),
+        SteinScoreEstimator(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_dense_fits_to_many_rows_are_warned_of(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 1))
+    model.fit(X)
+    monkeypatch.setattr(_score_base, "LARGEST_DENSE_ROWS", 49)
+    with pytest.warns(UserWarning, match="a dense fit to 50 rows needs about 0 GB"):
+        model.fit(X)

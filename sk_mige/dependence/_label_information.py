@@ -441,6 +441,9 @@ def _fitted(
         return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
     if name == "quadratic" and width >= len(y):  # the covariances are singular
         name = "linear"
+    used = x if columns is None else x[:, columns]
+    if name == "linear" and all(np.ptp(used[y == label], axis=0).max() == 0 for label in classes):
+        name = "quadratic"  # without variation inside classes, linear discriminants do not exist
     model = _classifier(name, len(y), len(classes), width, seed)
     if columns is not None:
         model = make_pipeline(FunctionTransformer(_select, kw_args={"columns": columns}), model)

@@ -115,6 +115,17 @@ def test_neighbours_suit_the_fewest_rows(cv: int) -> None:
     assert 0 <= estimator.mutual_info_ <= estimator.interval_[1] < 1
 
 
+@pytest.mark.filterwarnings("ignore:.*rows do not resolve")
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_that_are_constant_in_each_class_of_few_rows_have_finite_information(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.c_[rng.integers(0, 2, 15), rng.random(15) < 0.1].astype(float)
+    y = rng.permutation(np.arange(15) % 3).astype(str)
+    assert 0 <= MutualInfoEstimator(random_state=0).fit(x, y).mutual_info_ < 1
+
+
 def test_labels_may_be_of_several_types() -> None:
     k = np.arange(400) % 4
     x = k + 0.1 * np.random.default_rng(0).standard_normal(400)

@@ -128,8 +128,9 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     ranks = torch.empty_like(z, dtype=torch.float64)
     for k, column in enumerate(z.detach().mT.contiguous()):
         _, owner, counts = torch.unique(column, return_inverse=True, return_counts=True)
-        first = counts.cumsum(0) - counts
-        ranks[:, k] = (first + 0.5 * (counts - 1))[owner]
+        # In float64, because torch multiplies integers and floats in its default dtype.
+        counts = counts.double()
+        ranks[:, k] = (counts.cumsum(0) - 0.5 * (counts + 1))[owner]
     scores: Tensor = torch.special.ndtri((ranks + 0.5) / n)
     return scores.to(_floating(z))
 

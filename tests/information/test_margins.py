@@ -27,6 +27,19 @@ def test_ranks_of_integers_beyond_float32_are_told_apart():
     torch.testing.assert_close(gaussianize_ranks(z), gaussianize_ranks(z - 2**40))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_many_ranks_do_not_depend_on_the_default_dtype(dtype, generator):
+    """Float16 has no integers above 65,504, and bfloat16 has few above 256."""
+    z = torch.randn(70_000, 1, generator=generator, dtype=torch.float64)
+    expected, before = gaussianize_ranks(z), torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        found = gaussianize_ranks(z)
+    finally:
+        torch.set_default_dtype(before)
+    assert torch.equal(found, expected)
+
+
 def rising(steps):
     return torch.tensor(steps, dtype=torch.float64).cumsum(0)
 

@@ -6,10 +6,10 @@ the table.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import hypothesis.strategies as st
@@ -31,9 +31,18 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
     SteinThinning,
+    WeightedKNNClassifier,
+    datasets,
+    dependence,
+    estimators,
     information,
+    inspection,
+    metrics,
+    networks,
+    objectives,
+    score,
+    training,
 )
-from sk_mige.score import whitening
 
 RNG = np.random.default_rng(0)
 Z = RNG.gamma(2.0, size=(60, 2)) @ [[1.0, 0.5], [0.0, 0.7]]
@@ -112,6 +121,30 @@ def axes(u: Units) -> Any:
     return tensor(mixed * u) @ found
 
 
+def in_one_unit(function: Callable[[Any], Any]) -> Callable[[Units], Any]:
+    """Use the unit of the first column for all columns, for functions of distances."""
+    return lambda u: function(u[0])
+
+
+def surrogate(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Units], Any]:
+    """Return the gradient of a surrogate for three draws of z, in the units of Z."""
+
+    def gradient(unit: Any) -> torch.Tensor:
+        draws = np.stack([Z, Z + 0.3 * NOISE, Z + 0.3 * DY])
+        z = tensor(draws * unit).requires_grad_()
+        return torch.autograd.grad(function(z), z)[0] * unit
+
+    return in_one_unit(gradient)
+
+
+def squares(unit: Any) -> torch.Tensor:
+    return score.squared_distances(tensor(Z * unit))
+
+
+def of_model(fit: Callable[[torch.Tensor], score.ScoreModel]) -> Callable[[Units], Any]:
+    return lambda u: fit(tensor(Z * u)).score(tensor(FRESH * u)) * tensor(u)
+
+
 COPULA = MutualInfoEstimator("gaussian", random_state=0)
 RAW: dict[str, Any] = {"margins": None, "standard_error": "batch"}
 RNG_AXES = np.random.default_rng(1).exponential(size=(400, 2)) ** 2
@@ -174,22 +207,64 @@ TABLE: dict[str, Callable[[Units], Any]] = {
     "gaussianize_ranks": lambda u: information.gaussianize_ranks(
         tensor(Z * u)) * tensor(np.sign(u)),
     "gaussian_mutual_info": gaussian,
-    "whitening": lambda u: whitening(tensor(Z * u))[0](tensor(FRESH * u)),
+    "whitening": lambda u: score.whitening(tensor(Z * u))[0](tensor(FRESH * u)),
+    "fit_dense": of_model(lambda z: score.fit_dense(z, score.ScoreSettings()).model),
+    "fit_stein": of_model(lambda z: score.fit_stein(z, score.ScoreSettings(), 0.01)),
+    "stein_kernel": lambda u: score.stein_kernel(tensor(Z * u), -tensor(Z / u)).matrix(),
+    "kernel_stein_discrepancy": lambda u: score.kernel_stein_discrepancy(
+        tensor(Z * u), -tensor(Z / u)),
+    "stein_thinning": lambda u: score.stein_thinning(tensor(Z * u), -tensor(Z / u), 9),
+    # Distances between all columns need one unit.
+    "WeightedKNNClassifier": in_one_unit(lambda unit: WeightedKNNClassifier(5).fit(
+        Z * abs(unit), Z[:, 0] > 2).predict_proba(FRESH * abs(unit))),
+    "squared_distances": in_one_unit(lambda unit: squares(unit).sqrt() / abs(unit)),
+    "median_bandwidth": in_one_unit(
+        lambda unit: score.median_bandwidth(squares(unit)) / abs(unit)),
+    "rbf_kernel": in_one_unit(lambda unit: score.rbf_kernel(squares(unit), abs(unit))),
+    "joint_squared_distances": in_one_unit(lambda unit: information.joint_squared_distances(
+        squares(unit), score.squared_distances(tensor(Y)))),
+    "ssge": in_one_unit(lambda unit: score.ssge(tensor(Z * unit)) * unit),
+    "entropy_surrogate": surrogate(lambda z: information.entropy_surrogate(z[0])),
+    "mutual_info_surrogate": surrogate(
+        lambda z: information.mutual_info_surrogate(z[0].detach(), z[1])),
+    "mutual_info_surrogate, inputs in another unit": surrogate(
+        lambda z: information.mutual_info_surrogate(tensor(Y), z[1])),
+    "hidden_mutual_info_surrogate": surrogate(
+        lambda z: information.hidden_mutual_info_surrogate(tensor(Y), z[1])),
+    "stochastic_mutual_info_surrogate": surrogate(information.stochastic_mutual_info_surrogate),
+    "multiview_mutual_info_surrogate": surrogate(information.multiview_mutual_info_surrogate),
+    "conditional_scores": surrogate(
+        lambda z: (information.conditional_scores(z) * z).sum()),
 }  # fmt: skip
 
-EXEMPT = {
+# Public names without samples in the units of the user, and the reasons.
+OTHERS = {
+    "results and protocols": """MutualInfoGradient InformationEstimate Bound BoundEstimate
+        ChosenInformation Evidence ScoreFunction ScoreModel ScoreSettings SteinKernel Description
+        Information ViewInformation Problem Objective Code Head Representation SlicedScore
+        __version__""",
+    "kernels of distances in units of the bandwidth": """RBF InverseMultiquadric Kernel Matern
+        Multiscale""",
+    "functions of whitened rows or of eigenvalues": """fit_base leading_eigenpairs
+        ledoit_wolf_shrinkage spectral_filter subspace_eigh""",
+    "descriptions and losses of a network's codes": """InfoMax InformationBottleneck MIGE Critic
+        Variational BarlowTwins CodingRate SIGReg VICReg FunctionObjective MIGEInfoMax
+        FeatureInfoMax CriticInfoMax FeatureCriticInfoMax ViewCriticInfoMax PriorMatched
+        BottleneckLoss sliced_score_matching_loss MIGETerm CriticBound CriticTerm VariationalTerm
+        ClassLikelihood GaussianLikelihood default_training_score patches""",
+    "networks, whose inputs the user scales": """HEADS Architecture ConditionedHead ConvEncoder
+        DeterministicHead EncoderNetwork GaussianHead ImplicitHead MLPEncoder ResNet18 ScoreNetwork
+        StandardizingHead evaluate""",
+    "parts of training": """BetaWarmup Checkpoint EffectiveRank ExponentialDecay ImageAugmentation
+        OnlineKNN OnlineProbe Trainer WeightAveraging input_alignment""",
+    "probabilities": "expected_calibration_error risk_coverage_curve top_predictions",
+    "representations, whose transformer chooses the unit": "representation_score",
+    "samplers, readers and exact scores, in their own units": " ".join(datasets.__all__),
+    "pictures of estimators": " ".join(inspection.__all__),
+}
+EXEMPT = {name: reason for reason, names in OTHERS.items() for name in names.split()} | {
     "MIGEEncoder": "a network in float32, whose inputs the user scales",
     "NonLinearProbe": "a network in float32, whose inputs the user scales",
-    "WeightedKNNClassifier": "cosines, whose inputs the user scales",
-    "MutualInfoGradient": "a result",
-    "InformationEstimate": "a result",
-    "entropy_surrogate": "the published kernel in the units of z, which a network learns",
-    "mutual_info_surrogate": "the published kernel in the units of z, which a network learns",
-    "hidden_mutual_info_surrogate": "the published kernel in the units of h and z",
-    "stochastic_mutual_info_surrogate": "the published kernel in the units of z",
-    "multiview_mutual_info_surrogate": "the published kernel in the units of z",
-    "conditional_scores": "the published kernel in the units of z",
-    "joint_squared_distances": "distances, which have the unit of their points",
     "make_bound": "a bound of critics, which have no samples",
     "Bound": "a protocol",
     "BoundEstimate": "a result",
@@ -234,12 +309,13 @@ def units(exponent: float) -> st.SearchStrategy[Units]:
     return st.builds(lambda power, sign: sign * 10.0**power, powers, signs)
 
 
-def test_everything_with_samples_is_listed_or_exempt_for_a_reason() -> None:
-    public = {name: getattr(sk_mige, name) for name in sk_mige.__all__}
-    takes_data = {k for k, v in public.items() if hasattr(v, "fit") or inspect.isfunction(v)}
+def test_every_public_name_is_listed_or_exempt_for_a_reason() -> None:
+    public = [sk_mige, dependence, estimators, information, metrics, networks, objectives, score]
+    names = {
+        name for module in [*public, training, datasets, inspection] for name in module.__all__
+    }
     listed = {name.partition(",")[0] for name in TABLE}
-    expected = takes_data | {"InformationEstimate"} | set(information.__all__)
-    assert expected == (listed - {"whitening"}) | EXEMPT.keys()
+    assert names == listed | EXEMPT.keys()
     assert not listed & EXEMPT.keys()
 
 
@@ -263,6 +339,35 @@ def test_any_magnitude_gives_the_value_or_an_error_that_names_the_input(
     else:
         return
     assert {"X", "x", "y", "z"} & set(message.replace("'", " ").split())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_default_dtype_does_not_matter(name: str) -> None:
+    expected, before = np.asarray(TABLE[name](np.ones(2))), torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = np.asarray(TABLE[name](np.ones(2)))
+    finally:
+        torch.set_default_dtype(before)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+@pytest.mark.parametrize(
+    "name",
+    ["ssge", *(name for name in TABLE if name.endswith(("surrogate", "conditional_scores")))],
+)
+def test_float32_distances_beyond_float32_are_warned_of_or_refused(name: str, unit: float) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name_of_rows in ("Z", "Y", "DY", "NOISE"):
+            patch.setitem(globals(), name_of_rows, globals()[name_of_rows].astype(np.float32))
+        function = partial(TABLE[name], np.full(2, unit, np.float32))
+        if unit > 1:
+            with pytest.raises(ValueError, match="of x or z exceed the range of torch.float32"):
+                function()
+        else:
+            with pytest.warns(UserWarning, match="of x or z vanish in torch.float32"):
+                function()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sk_mige.information._tensors import (
 from sk_mige.information.gradients import mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores
 from sk_mige.score import ScoreFunction
-from sk_mige.score.precision import full_precision
+from sk_mige.score.precision import full_precision, widest_dtype
 
 
 @full_precision
@@ -99,15 +99,14 @@ def multiview_mutual_info_surrogate(
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
     r"""Return ½ log det Σ_w of views z (S, M, d), which bounds H(z | x) up to a constant."""
     s, m, d = z.shape
+    wide = z.to(widest_dtype(z))
     # The ridge is proportional to the variance of z, because a fixed ridge would favour large
     # scales.
-    scale = (z - z.mean((0, 1))).square().mean()
-    residuals = (z - z.mean(0)).flatten(0, 1)
-    if residuals.device.type != "mps":
-        residuals = residuals.double()
+    scale = (wide - wide.mean((0, 1))).square().mean()
+    residuals = (wide - wide.mean(0)).flatten(0, 1)
     within = residuals.mT @ residuals / (m * (s - 1))
     # If all rows of z are equal, both the scale and the gradient are 0.
-    ridge = (floor * scale).clamp_min(torch.finfo(z.dtype).tiny).to(within)
+    ridge = (floor * scale).clamp_min(torch.finfo(wide.dtype).tiny)
     within = within + ridge * torch.eye(d, dtype=within.dtype, device=within.device)
     entropy: Tensor = 0.5 * torch.linalg.slogdet(within).logabsdet
     return entropy.to(z.dtype)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._contexts import is_readable
+from sk_mige._warnings import warn_user
 
 from .precision import full_precision
 
@@ -41,6 +42,16 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     Tensor of shape (..., N, M)
         Squared distances, at least 0. Half-precision points give float32 distances.
 
+    Raises
+    ------
+    ValueError
+        If the squared distances exceed the range of the dtype. Values on a GPU are not checked.
+
+    Warns
+    -----
+    UserWarning
+        If rows differ, but the squared distances vanish in the dtype.
+
     Examples
     --------
     >>> import torch
@@ -49,6 +60,14 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     tensor([[0., 9.],
             [9., 0.]])
     """
+    sq, norms = squares_and_norms(x, y)
+    if is_readable(sq) and sq.numel():
+        _check_range(x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
+    return sq
+
+
+def squares_and_norms(x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return squared distances, and squared norms of the centred points, of any size."""
     center = (x if y is None else y).mean(dim=-2, keepdim=True)
     x = x - center
     y = x if y is None else y - center
@@ -58,7 +77,27 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     else:
         x_norms, y_norms = x.square().sum(-1), y.square().sum(-1)
     sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(products, alpha=2)
-    return sq.clamp_min_(0)
+    return sq.clamp_min_(0), (x_norms, y_norms)
+
+
+def _check_range(x: Tensor, largest: Tensor) -> None:
+    """Raise ValueError or warn if the dtype does not hold the largest squared norm of centred x."""
+    limits = torch.finfo(largest.dtype)
+    inside = (largest >= limits.tiny) & (largest <= limits.max / 4)
+    if bool(inside.all()):
+        return
+    remedy = "rescale the columns, or pass x and z in float64"
+    is_finite, differ = x.isfinite().flatten(-2).all(-1), (x != x[..., :1, :]).flatten(-2).any(-1)
+    if bool((~inside & is_finite & ~(largest < limits.tiny)).any()):
+        raise ValueError(
+            "squared distances between rows of x or z exceed the range of "
+            f"{largest.dtype}: {remedy}"
+        )
+    if bool((~inside & is_finite & differ).any()):
+        warn_user(
+            f"squared distances between rows of x or z vanish in {largest.dtype}, so kernels do "
+            f"not distinguish the rows: {remedy}"
+        )
 
 
 def neighbour_squares(x: Tensor) -> Tensor:

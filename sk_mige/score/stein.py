@@ -11,7 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernels import Kernel, median_bandwidth, resolve_kernel, squared_distances
+from .kernels import (
+    Kernel,
+    median_bandwidth,
+    resolve_kernel,
+    squared_distances,
+    squares_and_norms,
+)
 from .posterior import ScoreErrors
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
@@ -87,7 +93,7 @@ class SteinKernel:
         """Return the values (n, m) between the rows and those of ``other``, by default ``self``."""
         other = other or self
         x, s, y, t = self.points, self.scores, other.points, other.scores
-        u = squared_distances(x, y)
+        u, _ = squares_and_norms(x, y)  # of any size in units of the bandwidth
         k, slope, curvature = self.kernel.matrices(u, 1.0)
         inner, d = s @ t.mT, x.shape[1]
         s, t = s[:, :d], t[:, :d]

@@ -254,7 +254,7 @@ def test_images_are_flattened(generator):
 
 @pytest.mark.parametrize("rows", ["equal", "two values", "one apart", "tiny"])
 @pytest.mark.parametrize("which", ["x", "z", "both"])
-@pytest.mark.filterwarnings("ignore:. is constant")
+@pytest.mark.filterwarnings("ignore:. is constant", "ignore:squared distances .* vanish")
 def test_collapsed_batches_have_finite_gradients(rows, which):
     collapsed = {
         "equal": torch.ones(10, 2),

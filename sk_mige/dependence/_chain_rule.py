@@ -20,7 +20,7 @@ from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._shared_values import ClassUnits
-from ._variables import Columns, central_ranks, discrete_columns, is_discrete
+from ._variables import Array, Columns, central_ranks, discrete_columns, is_discrete
 
 Z_90 = float(ndtri(0.95))
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
@@ -31,8 +31,6 @@ MIN_CLASS, MAX_RARE = 10, 0.2
 # the information increases significantly and by more than the tolerance.
 MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
 FAST = ("gaussian", "student", "mixture", "linear", "quadratic")
-
-Array = NDArray[Any]
 
 
 class FittedInformation(Protocol):

@@ -34,9 +34,8 @@ from ._shared_values import (
     distinct_columns,
     shared_columns,
 )
-from ._variables import Columns, discrete_columns, pair_codes
+from ._variables import Array, Columns, discrete_columns, pair_codes
 
-Array = NDArray[Any]
 NAMES = ("X", "X labels", "X numbers"), ("Y", "Y labels", "Y numbers")
 
 

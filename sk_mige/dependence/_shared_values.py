@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from sk_mige.information.evidence import Z_90
 from sk_mige.information.residuals import rounding_error
 
-from ._variables import Columns, is_few, row_codes
+from ._variables import Array, Columns, is_few, row_codes
 
 # Repeated values are at least this share of the rows, and this number of rows.
 MIN_REPEATED, FEWEST = 0.05, 10
@@ -31,8 +30,6 @@ N_NEAREST, MAX_GRAPH = 20, 5000
 ROUNDINGS = 4.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
-
-Array = NDArray[Any]
 
 
 class SharedValues:

@@ -312,10 +312,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return self._divided.pmi(x, y)
         if any(self._discrete):
             rows, labelled = (y, x) if self._swapped else (x, y)
-            numbers = self._columns[0].transform(rows)
-            if numbers.shape[1] < len(self._rows.centre):  # fit used indicators
-                numbers = self._columns[0].indicators(rows)
-            scores = self._rows.transform(numbers, None)
+            table = self._columns[0].transform(rows)
+            if table.shape[1] < len(self._rows.centre):  # fit used indicators
+                table = self._columns[0].indicators(rows)
+            scores = self._rows.transform(table, None)
             return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
         generator = np.random.default_rng(self._seed)
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]

@@ -152,7 +152,8 @@ class RepresentationDisplay(Display):
         pair = column_indices("components", components, codes.shape[1], column_names(Z))
         labels: Any = y
         if isinstance(labels, np.ma.MaskedArray):  # masked labels are missing
-            labels = np.where(np.ma.getmaskarray(labels), None, labels.data)
+            missing, labels = np.ma.getmaskarray(labels), labels.data.astype(object)
+            labels[missing] = None
         if labels is not None:
             labels = column_or_1d(as_array(labels, "y"), input_name="y")
         check_consistent_length(codes, labels)

@@ -12,13 +12,17 @@ from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_derivative, check_rows, check_same_length
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.gradients import checked_scores
-from sk_mige.information.margins import gaussianize_margins
+from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.screening import MAX_PRODUCTS, least_of_columns
 from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 from sk_mige.score import ScoreFunction
 from sk_mige.score.units import feature_units
 
 # Largest relative violation of linear relations by derivatives that rounding can cause.
 COPIES = 1e-6
+# Smallest part of exp(2 I) - 1 that scores describe, and value of exp(2 I) - 1 above which scores
+# are compared with neighbouring rows.
+DESCRIBED, STRONG = 0.25, 0.5
 # Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]
 
@@ -99,6 +103,64 @@ def gradient_terms(
             if v.moved.shape[2]:
                 terms.append(-sign * torch.einsum("nd,ndp->np", own, v.moved))
     return torch.stack(terms).sum(0), score
+
+
+def with_undescribed(
+    error: Tensor, variables: list[Variable], margins: str | None, score: ScoreFunction
+) -> Tensor:
+    r"""Return the standard error, infinite if scores describe little of the information.
+
+    Let y be a normal score, and x all other variables. The entropy of y is :math:`\tfrac12 \log 2
+    \pi e`. By the inequalities of Stam and Jensen,
+
+    .. math:: \mathbb{E}\big[(\partial_y \log q(x, y))^2\big]
+              \ge 2 \pi e\; e^{-2 h(y | x)} = e^{2 I(x; y)} .
+
+    Scores that do not resolve an oscillation of y with x have a mean square near 1. Neighbouring
+    rows give a lower bound of I(x; y) (:func:`~sk_mige.information.screening.least_information`).
+    The error is infinite if the mean square minus 1 is below a quarter of :math:`e^{2 I} - 1`.
+
+    Parameters
+    ----------
+    error : tensor of shape (p,)
+        Standard error of the gradient.
+    variables : list of Variable
+        All variables, without redundant columns.
+    margins : {"gaussian", None}
+        Map of the margins.
+    score : callable
+        Score function of the estimate.
+
+    Returns
+    -------
+    tensor of shape (p,)
+    """
+    mapped = [v.gaussianized() if margins == "gaussian" else v for v in variables]
+    # Copies of rows are neighbours of each other.
+    z = gaussianize_ranks(torch.unique(torch.cat([v.rows for v in mapped], dim=1), dim=0))
+    n, d = z.shape
+    if n <= 3 * d or n * d**2 > MAX_PRODUCTS:
+        return error
+    parts = list(torch.split(z, [v.rows.shape[1] for v in mapped], dim=1))
+    strength = torch.zeros_like(z[0])
+    for k, own in enumerate(torch.split(strength, [part.shape[1] for part in parts])):
+        if mapped[k].moved.shape[2]:
+            others = torch.cat([*parts[:k], *parts[k + 1 :]], dim=1)
+            own.copy_(torch.expm1(2 * least_of_columns(others, parts[k], d**2)))
+    if not bool((strength > STRONG).any()):
+        return error
+    excess = checked_scores(score, z).square().mean(0) - 1
+    undescribed = (strength > STRONG) & (excess < DESCRIBED * strength)
+    if not bool(undescribed.any()):
+        return error
+    least = 0.5 * float(strength[undescribed].max().log1p())
+    warn_user(
+        f"the information is at least {least:.2f} nats, because neighbouring rows are similar, but "
+        "the scores do not describe it, and the standard error is infinite. The variables may "
+        "oscillate with each other, or successive rows may depend on each other. Pass more "
+        "samples, or project the variables to fewer coordinates"
+    )
+    return torch.full_like(error, torch.inf)
 
 
 def _check_copies(variable: Variable, kept: list[int]) -> None:

@@ -12,7 +12,13 @@ from torch import Tensor
 from sk_mige._contexts import on_cpu
 from sk_mige.information._samples import check_choice
 from sk_mige.information.axes import independent_columns
-from sk_mige.information.entropies import Entropies, Variable, gradient_terms, read_variables
+from sk_mige.information.entropies import (
+    Entropies,
+    Variable,
+    gradient_terms,
+    read_variables,
+    with_undescribed,
+)
 from sk_mige.information.errors import mean_and_error
 from sk_mige.information.lags import check_lag, past_and_present
 from sk_mige.information.sample_gradient import MutualInfoGradient, as_result
@@ -274,7 +280,8 @@ def _estimate(
         return gradient_terms([v.at(rows) for v in variables], entropies, margins, score)
 
     n = len(variables[0].rows)
-    gradient, error, _ = mean_and_error(terms, None, n, standard_error, n_batches)
+    gradient, error, score = mean_and_error(terms, None, n, standard_error, n_batches)
+    error = with_undescribed(error, variables, margins, score)
     return as_result(gradient, error, several)
 
 

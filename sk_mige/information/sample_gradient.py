@@ -13,7 +13,13 @@ from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice, check_columns_vary, warn_of_ties
 from sk_mige.information._tensors import check_scores
 from sk_mige.information.axes import independent_columns
-from sk_mige.information.entropies import Entropies, Variable, gradient_terms, read_variables
+from sk_mige.information.entropies import (
+    Entropies,
+    Variable,
+    gradient_terms,
+    read_variables,
+    with_undescribed,
+)
 from sk_mige.information.errors import mean_and_error
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.noise import check_noise
@@ -128,7 +134,9 @@ def mutual_info_gradient(
         not. If a few extreme values dominate the variance of a column, and ``margins`` and
         ``score`` are None. If a column of y has fewer distinct values than a tenth of the number of
         samples. If the pairs lie close to a surface, so that the information is nearly infinite. If
-        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If the
+        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If
+        neighbouring rows share information that the scores do not describe, as for fast
+        oscillations. The standard error is then infinite. If the
         predictions of ``joint="distances"`` capture less than a tenth of the signal in y, or y has
         more columns than the samples resolve.
 
@@ -216,8 +224,12 @@ def mutual_info_gradient(
         found, score = gradient_terms([predicted, own_y], MUTUAL, margins, score)
         return found / seen.share, (score, seen)
 
-    gradient, error, (_, seen) = mean_and_error(terms, (score, None), n, standard_error, n_batches)
-    if seen is not None:
+    gradient, error, (own, seen) = mean_and_error(
+        terms, (score, None), n, standard_error, n_batches
+    )
+    if seen is None:
+        error = with_undescribed(error, [of_x, of_y], margins, own)
+    else:
         error = torch.hypot(error, gradient * UNSEEN * (1 - seen.share))
         _warn_if_unseen(seen, of_x.rows)
     return as_result(gradient, error, several)

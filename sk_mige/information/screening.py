@@ -167,12 +167,27 @@ def least_information(x: Tensor, y: Tensor) -> float:
     n, m = len(x), 4 * x.shape[1] * y.shape[1]
     if n * m > MAX_PRODUCTS or n <= 3 * max(x.shape[1], y.shape[1]):
         return 0.0
-    return max(0.0, *(_least(*pair, _limit(m)) for pair in ((x, y), (y, x))))
+    return float(max(0.0, *(least_of_columns(*pair, m).max() for pair in ((x, y), (y, x)))))
 
 
-def _least(x: Tensor, y: Tensor, limit: float) -> float:
-    """Return the largest bound for single columns of y, from neighbours in columns of x."""
-    n, p = x.shape
+def least_of_columns(x: Tensor, y: Tensor, n_tests: int) -> Tensor:
+    """Return the bounds of :func:`least_information` for each column of y, (q,).
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Normal scores of x, with n > p.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+    n_tests : int
+        Number m of correlations, which determines the limit of significance.
+
+    Returns
+    -------
+    tensor of shape (q,)
+        Lower bounds in nats of the information about each column of y, at least 0.
+    """
+    (n, p), limit = x.shape, _limit(n_tests)
     e = y - x @ torch.linalg.lstsq(x, y).solution
     unexplained = e.square().mean(0) * n / (n - p) / y.square().mean(0)
     linear = (-0.5 * unexplained.clamp(1e-12, 1).log() - 2 / math.sqrt(n)).clamp_min(0)
@@ -183,7 +198,7 @@ def _least(x: Tensor, y: Tensor, limit: float) -> float:
         share = (z[1:] * z[:-1]).mean(0) - limit / math.sqrt(n)
         of_y, of_e = (-0.5 * (-share.clamp(0, 1 - 1 / n)).log1p()).chunk(2)
         found += [of_y, (linear + of_e) * (of_e > 0)]
-    return float(torch.stack(found).max())
+    return torch.stack(found).amax(0)
 
 
 def _largest(excess: Tensor) -> list[int]:

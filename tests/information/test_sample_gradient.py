@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_mige import SSGEScoreEstimator
-from sk_mige.information import mutual_info_gradient, whitened_scores
+from sk_mige.information import (
+    conditional_mutual_info_gradient,
+    mutual_info_gradient,
+    total_correlation_gradient,
+    whitened_scores,
+)
 from sk_mige.information.whitened import confirmed_bandwidth
 from sk_mige.score import ssge
 
@@ -267,6 +272,41 @@ def test_the_error_contains_what_few_samples_do_not_resolve():
         gradient, error = mutual_info_gradient(*oscillating(500))
     assert abs(gradient - truth) > 0.4
     assert error > 0.4
+
+
+@pytest.mark.parametrize("wave", [np.sin, lambda a: a % 6 - 3, lambda a: np.sign(np.sin(a))])
+@pytest.mark.parametrize("margins", ["gaussian", None])
+@pytest.mark.filterwarnings("ignore:.* samples do not resolve the gradient")
+def test_an_oscillation_that_the_scores_do_not_describe_has_an_infinite_error(rng, wave, margins):
+    x, other, noise = rng.uniform(-3, 3, size=(3, 1000, 1))
+    y = wave(20 * x) + 0.1 * noise
+    options = {"margins": margins, "standard_error": "batch"}
+    for gradient in (
+        lambda: mutual_info_gradient(x, y, noise, **options),
+        lambda: conditional_mutual_info_gradient(x, y, other, dy=noise, **options),
+        lambda: total_correlation_gradient([other, x, y], [None, None, noise], **options),
+    ):
+        with pytest.warns(UserWarning, match=r"at least 0\.\d+ nats.*scores do not describe"):
+            assert gradient().standard_error == np.inf
+
+
+@pytest.mark.parametrize("n", [200, 1000])
+@pytest.mark.parametrize(
+    "relation",
+    [
+        lambda x, e: 0.99 * x + 0.14 * e,
+        lambda x, e: x**2 + 0.3 * e,
+        lambda x, e: np.sin(2 * x) + 0.3 * e,
+        lambda x, e: np.sign(x) + 0.3 * e,
+        lambda x, e: x * e,
+        lambda x, e: np.exp(x + 0.3 * e),
+    ],
+    ids=["line", "parabola", "wave", "step", "scale", "exponential"],
+)
+def test_usual_relations_have_a_finite_error(rng, relation, n):
+    x, e = rng.standard_normal((2, n, 1))
+    _, error = mutual_info_gradient(x, relation(x, e), e, standard_error="batch")
+    assert error < np.inf
 
 
 def test_more_coordinates_than_samples_are_warned_of(rng):

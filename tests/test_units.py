@@ -449,6 +449,23 @@ def test_absurd_values_do_not_change_scores_elsewhere_and_are_warned_of(
     assert np.linalg.norm(found - expected) < 0.6 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+@pytest.mark.parametrize("name", SCORES)
+def test_a_code_that_is_a_quartile_is_warned_of(name: str, share: float) -> None:
+    X = np.r_[Z, Z + 0.1]
+    X[: round(share * len(X)), 1] = -9999
+    message = f"{share:.2%} of the values of feature 1, such as -9999,"
+    with pytest.warns(UserWarning, match=re.escape(message)):
+        clone(SCORES[name]).fit(X)
+
+
+@pytest.mark.parametrize("center", [0.0, 5.0])
+def test_frequent_usual_values_are_no_codes(center: float) -> None:
+    X = RNG.gamma(2.0, size=(200, 2)) + center
+    X[:80, 0] = 0.0
+    SSGEScoreEstimator().fit(X)
+
+
 @pytest.mark.filterwarnings("ignore:.*interquartile ranges from the median")
 @pytest.mark.parametrize(
     "name", sorted(TABLE.keys() - {"gaussian_mutual_info"})

@@ -14,6 +14,8 @@ from sk_mige._warnings import warn_user
 # frequent for densities with infinite variance, and rare for other densities. Estimates that leave
 # out rows are not affine equivariant.
 FAR, EXTREME, FEW, CODES = 20, 100, 0.05, 0.25
+# A larger fraction of equal values is a usual value, not a code.
+USUAL = 0.5
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
@@ -21,12 +23,13 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 
     In units of such a scale, the other values of the feature are nearly equal.
     """
-    outlying = _outlying(x, FAR)
+    outlying = _outlying(x, FAR) | _frequent_codes(x)
     columns = outlying.any(0).nonzero()[:, 0]
     if len(columns):
         column = int(columns[0])
         outliers = x[outlying[:, column], column].double()
-        value = float(outliers[int((outliers - x[:, column].double().median()).abs().argmax())])
+        usual = x[~outlying[:, column], column].double().median()
+        value = float(outliers[int((outliers - usual).abs().argmax())])
         warn_user(
             f"{len(outliers) / len(x):.2%} of the values of {name} {column}, such as "
             f"{value:g}, are more than {FAR} interquartile ranges from the median and dominate "
@@ -75,6 +78,24 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (ordered[middle] + ordered[n - 1 - middle]) / 2,
         ordered[n - 1 - quarter],
     )
+
+
+def _frequent_codes(x: Tensor) -> Tensor:
+    """Return a mask of equal values at an end of a column that are far from all other values.
+
+    Codes in a quarter to a half of the rows are frequent enough to be quartiles.
+    """
+    codes = torch.zeros_like(x, dtype=torch.bool)
+    if len(x) <= x.shape[1] or len(x) < 10 or x.device.type == "mps":
+        return codes
+    for end in x.aminmax(dim=0):
+        equal = x == end
+        share = equal.double().mean(0)
+        for k in ((share >= CODES) & (share <= USUAL)).nonzero()[:, 0].tolist():
+            low, middle, high = quartiles(x[~equal[:, k], k : k + 1].double())
+            if bool(high > low) and bool((end[k] - middle).abs() > FAR * (high - low)):
+                codes[:, k] |= equal[:, k]
+    return codes
 
 
 def _outlying(x: Tensor, limit: float) -> Tensor:

@@ -218,8 +218,7 @@ class SlicedScoreMatching(ScoreTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Held-out samples of the density. The exact divergence needs ``n_features`` backward
-            passes through the network.
+            Held-out samples of the density.
         y : None
             Ignored.
 
@@ -233,19 +232,15 @@ class SlicedScoreMatching(ScoreTransformer):
         network, device = self._network()
         white = self._whitening.to(device)
         assert white.units is not None
-        gains = white.linear(torch.eye(X.shape[1], dtype=torch.float64, device=device))
-        total = 0.0
-        with isolated(device):
-            for _, x in row_chunks(X, self._width, device):
-                # The derivatives of the network are in whitened coordinates, in float32. In units
-                # of 1 / feature², the derivatives can exceed the range of float32.
-                points = white(x).to(torch.float32).requires_grad_()
-                scores = network.score(points)
-                total += float(0.5 * white.scores(scores.detach().double()).square().sum())
-                for axis, unit in zip(gains, white.units.scale, strict=True):
-                    weighted = (scores @ axis.float()).sum()
-                    (pulled,) = torch.autograd.grad(weighted, points, retain_graph=True)
-                    total += float((pulled.double() @ axis).sum() / unit / unit)
+        gains = white.scores(torch.eye(X.shape[1], dtype=torch.float64, device=device))
+        divergence, total = network.divergence(gains @ gains.mT), 0.0
+        # With more than two hidden layers, each row has a matrix.
+        width = max(self._width, max(self._sizes) * self._sizes[-1] if len(self._sizes) > 2 else 1)
+        with isolated(device), torch.no_grad():
+            for _, x in row_chunks(X, width, device):
+                points = white(x).to(torch.float32)
+                total += float(0.5 * white.scores(network.score(points).double()).square().sum())
+                total += float(divergence(points).sum())
         check_finite(torch.tensor(total, dtype=torch.float64, device="cpu"))
         return -total / int(X.shape[0])
 

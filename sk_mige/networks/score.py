@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +82,55 @@ class ScoreNetwork(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """Return scores (n, d) at points (n, d)."""
         return self.body(x) - x
+
+    def divergence(self, metric: Tensor) -> Callable[[Tensor], Tensor]:
+        r"""Return the function that maps points (n, d) to :math:`\operatorname{tr}(P J_s(x))` (n,).
+
+        With L hidden layers, the Jacobian of f is :math:`W_{L+1} D_L W_L \cdots D_1 W_1`. The
+        slopes of layer l are the diagonal of :math:`D_l`. The trace of :math:`P J_f` is that of
+        :math:`D_L W_L \cdots D_1 A` with :math:`A = W_1 P W_{L+1}`. The size of A does not depend
+        on the dimension d. Computations are in float64.
+
+        Parameters
+        ----------
+        metric : Tensor of shape (d, d)
+            Symmetric matrix P in float64.
+
+        Returns
+        -------
+        callable
+            Function of points, with values of shape (n,).
+        """
+        layers = [layer for layer in self.body if isinstance(layer, nn.Linear)]
+        weights = [layer.weight.detach().double() for layer in layers]
+        biases = [layer.bias.detach().double() for layer in layers]
+        if len(layers) == 1:
+            constant = (weights[0] * metric).sum() - metric.trace()
+            return lambda x: constant.expand(len(x))
+        around, trace = weights[0] @ metric @ weights[-1], metric.trace()
+
+        def divergence(x: Tensor) -> Tensor:
+            x, slopes = x.double(), []
+            for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+                x = x @ weight.mT + bias
+                gate = x.sigmoid()
+                slopes.append(gate * (1 + x * (1 - gate)))  # derivative of SiLU
+                x = x * gate
+            *slopes, outer = slopes
+            if not slopes:
+                return outer @ around.diagonal() - trace
+            # The product has no axis of rows for two hidden layers.
+            product = around
+            for weight, slope in zip(weights[1:-2], slopes, strict=False):
+                product = weight @ (slope[:, :, None] * product)
+            product = (weights[-2] * product.mT).mT
+            if product.ndim == 2:
+                moved = slopes[-1] @ product
+            else:
+                moved = (slopes[-1][:, None] @ product)[:, 0]
+            return (outer * moved).sum(1) - trace
+
+        return divergence
 
     def forward(self, x: Tensor) -> Tensor | SlicedScore:
         """Return scores and, in training, the curvature along random directions."""

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sk_mige import SlicedScoreMatching
 from sk_mige.estimators import _sliced_score
+from sk_mige.networks import ScoreNetwork
 
 from .conftest import interrupt_at
 
@@ -64,3 +65,25 @@ def test_a_learning_rate_that_makes_the_scores_worse_than_zero_is_warned_of() ->
     X = np.random.default_rng(0).normal(size=(200, 2))
     with pytest.warns(ConvergenceWarning, match="diverged with lr=10: pass a smaller lr"):
         SlicedScoreMatching(max_epochs=3, lr=10.0, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("sizes", [(), (5,), (5, 4), (5, 4, 6), (3, 5, 4, 2)])
+def test_the_divergence_is_the_weighted_trace_of_the_jacobian(sizes: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = ScoreNetwork(3, sizes)
+    for weight in network.parameters():
+        weight.data = torch.randn(weight.shape, generator=generator)
+    x, root = torch.randn(2, 7, 3, generator=generator).double()
+    metric = root.mT @ root
+    found = network.divergence(metric)(x)
+    network = network.double()
+    jacobians = torch.func.vmap(torch.func.jacrev(network.score))(x)
+    torch.testing.assert_close(found, (jacobians * metric).sum((1, 2)))
+
+
+def test_the_score_of_an_untrained_network_is_that_of_the_gaussian() -> None:
+    rows = np.random.default_rng(0).normal(size=(500, 3)) * [1, 10, 0.1] @ np.tri(3)
+    estimator = SlicedScoreMatching(**SMALL | {"lr": 1e-12}).fit(rows)
+    precision = np.linalg.inv(np.cov(rows.T, bias=True))
+    # The Hyvärinen loss of N(mean, C) on its own moments is -tr(C^-1) / 2.
+    assert estimator.score(rows) == pytest.approx(np.trace(precision) / 2, rel=0.05)

@@ -18,7 +18,7 @@ from sk_mige.information.comparison import (
 )
 from sk_mige.information.correction import MAX_COLUMNS
 from sk_mige.information.evidence import Evidence, deal_folds
-from sk_mige.information.resolution import interval_of
+from sk_mige.information.resolution import interval_of, upper_end_of_copulas
 from sk_mige.information.screening import ColumnsReference, detectable_information, related_columns
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "additive", "network")
@@ -170,7 +170,8 @@ def choose_information(
     With more than four columns in total, columns and components are tested for relations other than
     those of a Gaussian copula. The candidates are also fitted to the few significant columns alone,
     and to the few significant components alone. The result for the few columns or components is
-    used if their held-out information is larger in the first fold.
+    used if their held-out information is larger in the first fold. The interval then also contains
+    the intervals of the copulas of all columns.
 
     Examples
     --------
@@ -191,8 +192,9 @@ def choose_information(
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     rest = candidates, folds[order], seed, device
     ordered = {name: (left[order], right[order]) for name, (left, right) in views.items()}
-    best, part = Comparison(ordered, *rest), _Part()
-    best.fit_first_network()
+    whole, part = Comparison(ordered, *rest), _Part()
+    whole.fit_first_network()
+    best = whole
     is_wide = x.shape[1] + y.shape[1] > MAX_NEIGHBOR_DIMENSIONS
     related = _related_parts(views, seed) if is_wide else []
     few = [(Comparison(p.of(ordered), *rest), p) for p in related if not p.has_all(views)]
@@ -210,6 +212,8 @@ def choose_information(
     value = sum(e.weight * e.value for e in best.judged if e.weight)
     low, high = interval_of(best, value)
     value = max(value, 0.0)
+    if best is not whole:
+        high = max(high, upper_end_of_copulas(whole.judged))
     if is_wide and not related:
         # A relation that is not significant may exist.
         high = max(high, value + detectable_information(len(x), x.shape[1], y.shape[1]))

@@ -53,20 +53,21 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
         missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
         edges = _unresolved_by_neighbours(judged, views)
     value = max(value, 0.0)
-    high = max(value + math.hypot(Z_90 * error, missing) + edges, _unresolved(judged))
+    high = value + math.hypot(Z_90 * error, missing) + edges
+    if judged[0].weight:
+        high = max(high, upper_end_of_copulas(judged))
     return max(0.0, value - Z_90 * error), high
 
 
-def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
+def upper_end_of_copulas(judged: list[Evidence]) -> float:
+    """Return the largest upper end of the copulas' intervals, or 0 without copulas.
 
-    With few rows per coordinate, copulas overfit, and independence can have the best evidence
-    although the information is positive.
+    With few rows per coordinate, copulas overfit. Independence, or a model of few columns, can then
+    have the best evidence although the copulas describe more information.
     """
-    independent, *others = judged
-    copulas = [e for e in others if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
+    copulas = [e for e in judged if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
     ends = [e.value + Z_90 * _unconfirmed_by_copula(e) for e in copulas]
-    return max(ends, default=0.0) if independent.weight else 0.0
+    return max(ends, default=0.0)
 
 
 def _unconfirmed_by_copula(e: Evidence) -> float:

@@ -878,6 +878,15 @@ def test_many_coordinates_of_few_rows_are_said_to_be_unresolved() -> None:
     assert contains(estimator, truth)
 
 
+def test_the_choice_of_few_columns_leaves_the_copula_of_all_columns_open() -> None:
+    rng = np.random.default_rng(1)
+    z = rng.standard_normal((400, 40)) / np.sqrt(rng.chisquare(3, (400, 1)))
+    with pytest.warns(UserWarning, match="rows do not resolve the mutual information"):
+        estimator = quick("gaussian", "student").fit(z[:, :20], z[:, 20:])
+    assert "few" in estimator.results_["candidate"][estimator.results_["weight"].argmax()]
+    assert contains(estimator, 0.793)  # the entropies of t distributions with 3 degrees of freedom
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_significant_correlations_of_many_columns_have_their_information(seed: int) -> None:
     x, y, truth = gaussian_pair(300, 20, 0.3, seed)

@@ -82,6 +82,38 @@ def check_plain_tensor(values: torch.Tensor, name: str) -> None:
         raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
 
 
+def check_real(name: str, z: Any) -> torch.Tensor:
+    """Return z, and raise an error unless z is a tensor of real numbers."""
+    if not isinstance(z, torch.Tensor):
+        raise TypeError(
+            f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
+        )
+    if z.is_complex():
+        raise ValueError(
+            f"{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
+        )
+    if z.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    return z
+
+
+def check_tensor(name: str, z: Any) -> torch.Tensor:
+    """Return z, and raise an error unless z is a dense, real, nonempty tensor (n, d)."""
+    check_plain_tensor(check_real(name, z), name)
+    if z.ndim != 2 or 0 in z.shape:
+        raise ValueError(
+            f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
+        )
+    return z
+
+
+def check_finite(name: str, z: torch.Tensor) -> torch.Tensor:
+    """Return z, and raise ValueError if a value is not finite."""
+    if not bool(torch.isfinite(z).all()):
+        raise ValueError(f"{name} contains NaN or infinity; drop or correct these samples")
+    return z
+
+
 def check_no_dates(values: Any, name: str) -> None:
     """Raise ValueError for dates and durations, whose numbers depend on the unit of time."""
     is_frame = hasattr(values, "columns")

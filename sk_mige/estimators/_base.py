@@ -14,7 +14,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils._param_validation import Interval
 
-from sk_mige.networks import arguments as networks
+from sk_mige import _sizes
 from sk_mige.training.device import available_device, resolve_device
 from sk_mige.training.targets import as_numpy, check_weights
 
@@ -109,7 +109,7 @@ def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
 
     Encoders other than "mlp" require the default of ``hidden_layer_sizes``.
     """
-    widths = networks.as_sizes("hidden_layer_sizes", sizes)
+    widths = _sizes.as_sizes("hidden_layer_sizes", sizes)
     if widths != DEFAULT_SIZES and not (isinstance(encoder, str) and encoder == "mlp"):
         raise ValueError(
             f"hidden_layer_sizes={sizes!r} is for encoder='mlp', got encoder={encoder!r}: keep the "

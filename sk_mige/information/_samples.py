@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sk_mige._arrays import as_array, check_plain_tensor
+from sk_mige._arrays import as_array, check_finite
 from sk_mige._warnings import warn_user
 
 MIN_SAMPLES = 4
@@ -32,31 +32,6 @@ def check_count(name: str, value: Any, least: int) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}; got {value}")
     return int(value)
-
-
-def check_tensor(name: str, z: Any) -> Tensor:
-    """Return z, and raise an error unless z is a dense, real, nonempty tensor (n, d)."""
-    if not isinstance(z, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
-        )
-    check_plain_tensor(z, name)
-    if z.ndim != 2 or 0 in z.shape:
-        raise ValueError(
-            f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
-        )
-    if z.is_complex():
-        raise ValueError(
-            f"{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
-        )
-    return z
-
-
-def check_finite(name: str, z: Tensor) -> Tensor:
-    """Return z, and raise ValueError if a value is not finite."""
-    if not bool(torch.isfinite(z).all()):
-        raise ValueError(f"{name} contains NaN or infinity; drop or correct these samples")
-    return z
 
 
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from sk_mige.information._samples import check_finite, check_tensor
+from sk_mige._arrays import check_finite, check_tensor
 from sk_mige.information.components import fast_ica, log_density_of_components, refined_components
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units

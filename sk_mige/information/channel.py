@@ -119,7 +119,7 @@ def channel_gradient(
             dtype=torch.float64,
         )
         y, derivative = _with_derivative(
-            lambda t: family(rows.clone(), t, noise.clone()), at, len(rows)
+            lambda t: _called(family, rows.clone(), t, noise.clone()), at, len(rows)
         )
         _check_noise(family, rows, at, noise)
     n_columns = len(independent_columns(check_rows("y", y)))
@@ -130,6 +130,21 @@ def channel_gradient(
             f"n_noise={n_columns}, and use one column of noise for each column of y"
         )
     return mutual_info_gradient(rows, y, derivative, **options)
+
+
+def _called(family: Callable[..., Tensor], x: Tensor, theta: Tensor, noise: Tensor) -> Tensor:
+    """Call the family, and name the shapes if the arguments do not suit the family."""
+    try:
+        return family(x, theta, noise)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if any(cause in str(error) for cause in ("requires grad", "numpy")):
+            raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
+        shapes = [tuple(part.shape) for part in (x, theta, noise)]
+        raise ValueError(
+            f"family, called as family(x, theta, noise) with the shapes {shapes}, raised "
+            f"{type(error).__name__}: {error}. If y has another number of columns than x, pass "
+            "n_noise"
+        ) from error
 
 
 def _check_noise(
@@ -154,12 +169,7 @@ def _with_derivative(
 ) -> tuple[Tensor, Tensor]:
     """Return samples of the channel, and their derivatives with respect to the parameters."""
     theta = at.clone().requires_grad_()
-    try:
-        y = channel(theta)
-    except (RuntimeError, TypeError) as error:
-        if not any(cause in str(error) for cause in ("requires grad", "numpy")):
-            raise
-        raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
+    y = channel(theta)
     dense = isinstance(y, Tensor) and y.layout == torch.strided and not y.is_complex()
     if not dense or y.ndim < 1 or len(y) != n_rows:
         got = tuple(y.shape) if dense else getattr(y, "dtype", type(y).__name__)

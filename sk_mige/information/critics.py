@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from sk_mige._sizes import as_number, as_size, as_sizes
 from sk_mige.information._tensors import check_real_tensor
 from sk_mige.information.bounds import BoundEstimate
 
@@ -27,7 +28,7 @@ class SeparableCritic(nn.Module):
     ----------
     n_features_x, n_features_y : int
         Dimensions of x and y after flattening.
-    hidden : sequence of int, default=(512,)
+    hidden : sequence of int or int, default=(512,)
         Widths of the hidden ReLU layers of f and of g.
     n_embedding : int, default=32
         Dimension of the embeddings.
@@ -54,23 +55,25 @@ class SeparableCritic(nn.Module):
         self,
         n_features_x: int,
         n_features_y: int,
-        hidden: Sequence[int] = (512,),
+        hidden: Sequence[int] | int = (512,),
         n_embedding: int = 32,
         *,
         temperature: float | None = None,
         shared: bool = False,
     ) -> None:
         super().__init__()
-        if temperature is not None and not temperature > 0:
-            raise ValueError(f"temperature must be positive or None; got {temperature!r}")
+        if temperature is not None:
+            temperature = as_number("temperature", temperature)
         if shared and n_features_x != n_features_y:
             raise ValueError(
                 "shared=True needs x and y of equal dimension; got "
                 f"n_features_x={n_features_x} and n_features_y={n_features_y}"
             )
         self.temperature = temperature
-        self.embed_x = relu_network(n_features_x, hidden, n_embedding)
-        self.embed_y = self.embed_x if shared else relu_network(n_features_y, hidden, n_embedding)
+        width_x, width_y = _widths(n_features_x, n_features_y)
+        n_embedding = as_size("n_embedding", n_embedding)
+        self.embed_x = relu_network(width_x, hidden, n_embedding)
+        self.embed_y = self.embed_x if shared else relu_network(width_y, hidden, n_embedding)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
@@ -89,7 +92,7 @@ class ConcatenatedCritic(nn.Module):
     ----------
     n_features_x, n_features_y : int
         Dimensions of x and y after flattening.
-    hidden : sequence of int, default=(512,)
+    hidden : sequence of int or int, default=(512,)
         Widths of the hidden ReLU layers, at least one.
 
     Examples
@@ -101,15 +104,17 @@ class ConcatenatedCritic(nn.Module):
     """
 
     def __init__(
-        self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
+        self, n_features_x: int, n_features_y: int, hidden: Sequence[int] | int = (512,)
     ) -> None:
         super().__init__()
-        if not hidden:
+        widths = as_sizes("hidden", hidden)
+        if not widths:
             raise ValueError("hidden must contain at least one width; got none")
+        width_x, width_y = _widths(n_features_x, n_features_y)
         # The first layer is the sum of a function of x and a function of y.
-        self.first_x = nn.Linear(n_features_x, hidden[0])
-        self.first_y = nn.Linear(n_features_y, hidden[0], bias=False)
-        self.rest = relu_network(hidden[0], hidden[1:], 1)
+        self.first_x = nn.Linear(width_x, widths[0])
+        self.first_y = nn.Linear(width_y, widths[0], bias=False)
+        self.rest = relu_network(widths[0], widths[1:], 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
@@ -127,7 +132,7 @@ class GaussianCritic(nn.Module):
     ----------
     n_features_x, n_features_y : int
         Dimensions of x and y after flattening.
-    hidden : sequence of int, default=(512,)
+    hidden : sequence of int or int, default=(512,)
         Widths of the hidden ReLU layers.
 
     Examples
@@ -139,10 +144,11 @@ class GaussianCritic(nn.Module):
     """
 
     def __init__(
-        self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
+        self, n_features_x: int, n_features_y: int, hidden: Sequence[int] | int = (512,)
     ) -> None:
         super().__init__()
-        self.network = relu_network(n_features_x, hidden, 2 * n_features_y)
+        width_x, width_y = _widths(n_features_x, n_features_y)
+        self.network = relu_network(width_x, hidden, 2 * width_y)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of log q(y_j | x_i), in nats."""
@@ -196,14 +202,27 @@ def fit_critic(
     >>> pairs = [(torch.zeros(8, 2), torch.zeros(8, 2))] * 3
     >>> critic = fit_critic(SeparableCritic(2, 2), make_bound("infonce"), pairs)
     """
-    optimizer = torch.optim.Adam(critic.parameters(), lr=learning_rate)
+    if not isinstance(critic, nn.Module):
+        raise TypeError(f"critic must be a torch.nn.Module, got {critic!r:.80}")
+    if not callable(bound):
+        raise TypeError(
+            f"bound must be a function, such as the result of make_bound, got {bound!r:.80}"
+        )
+    rate = as_number("learning_rate", learning_rate)
+    optimizer = torch.optim.Adam(critic.parameters(), lr=rate)
     with torch.inference_mode(False), torch.enable_grad():
         for x, y in batches:
             optimizer.zero_grad()
-            scores = critic(x.clone(), y.clone())  # autograd refuses tensors of inference mode
+            pair = {"x": x, "y": y}
+            # Copies, because autograd refuses tensors of inference mode.
+            scores = critic(*(check_real_tensor(*part).clone() for part in pair.items()))
             (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return critic
+
+
+def _widths(n_features_x: int, n_features_y: int) -> tuple[int, int]:
+    return as_size("n_features_x", n_features_x), as_size("n_features_y", n_features_y)
 
 
 def _flat(name: str, samples: Tensor) -> Tensor:
@@ -211,10 +230,10 @@ def _flat(name: str, samples: Tensor) -> Tensor:
     return check_real_tensor(name, samples).flatten(1)
 
 
-def relu_network(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:
+def relu_network(n_in: int, hidden: Sequence[int] | int, n_out: int) -> nn.Sequential:
     """Return ReLU layers of the given widths, followed by a linear layer."""
     layers: list[nn.Module] = []
-    for width in hidden:
+    for width in as_sizes("hidden", hidden):
         layers += [nn.Linear(n_in, width), nn.ReLU()]
         n_in = width
     return nn.Sequential(*layers, nn.Linear(n_in, n_out))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige.information._samples import check_columns_vary, check_count, check_finite, check_tensor
+from sk_mige.information._samples import check_columns_vary, check_count
 from sk_mige.information.whitened import fold_gains, radial_landmarks
 from sk_mige.score import ScoreSettings, whitening
 from sk_mige.score.folds import radial_folds

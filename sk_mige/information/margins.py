@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige.information._samples import check_count, check_finite, check_tensor
+from sk_mige.information._samples import check_count
 
 
 @one_by_one

@@ -13,6 +13,8 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
+from sk_mige._arrays import check_finite, check_tensor
+from sk_mige.information._samples import check_count, check_same_length
 from sk_mige.information.references import Reference
 
 Rows = NDArray[np.float64]
@@ -57,7 +59,9 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     >>> bool(abs(ksg_terms(x, 0.8 * x + 0.6 * noise).mean() - 0.51) < 0.08)
     True
     """
-    left, right = x.detach().numpy(), y.detach().numpy()
+    left, right = _array("x", x), _array("y", y)
+    check_same_length({"x": left, "y": right})
+    _check_neighbours(n_neighbors, len(left))
     joint = cKDTree(np.hstack([left, right]))
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
     # Use a radius just below the distance, to count strictly nearer rows only.
@@ -189,12 +193,24 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     >>> round(local_dimension(torch.stack([angle.cos(), angle.sin()], dim=1)))
     1
     """
-    rows = z.detach().numpy()
+    rows = _array("z", z)
+    _check_neighbours(n_neighbors, len(rows))
     some = rows[:: max(1, len(rows) // MAX_CENTRES)]
     distances, _ = cKDTree(rows).query(some, k=n_neighbors + 1)
     distances = np.maximum(distances[:, 1:], 1e-300)
     logs = np.log(distances[:, -1:] / distances[:, :-1])
     return float((n_neighbors - 2) / max(logs.sum(1).mean(), 1e-300))
+
+
+def _array(name: str, z: Any) -> Rows:
+    """Return a tensor of finite rows as a float64 array."""
+    rows: Rows = check_finite(name, check_tensor(name, z)).detach().cpu().double().numpy()
+    return rows
+
+
+def _check_neighbours(n_neighbors: Any, n: int) -> None:
+    if check_count("n_neighbors", n_neighbors, 1) >= n:
+        raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of rows")
 
 
 class _Margin:

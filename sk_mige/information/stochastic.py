@@ -239,7 +239,7 @@ def conditional_scores(
         mean, scale = (part.detach() for part in gaussian)
         return (mean - points) / scale.square()
     log_prob = conditional.log_prob if isinstance(conditional, Distribution) else conditional
-    if not callable(log_prob):
+    if not callable(log_prob) or isinstance(log_prob, type):
         raise TypeError(
             "conditional must be a pair (mean, scale), a distribution, a function log_prob(z) or "
             f"None; got {type(conditional).__name__}"

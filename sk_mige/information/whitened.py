@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige.information._samples import check_tensor
 from sk_mige.score import (
     KernelExpansion,
     KernelSums,

@@ -152,7 +152,8 @@ class RepresentationDisplay(Display):
         pair = column_indices("components", components, codes.shape[1], column_names(Z))
         labels: Any = y
         if isinstance(labels, np.ma.MaskedArray):  # masked labels are missing
-            missing, labels = np.ma.getmaskarray(labels), labels.data.astype(object)
+            missing = np.ma.getmaskarray(labels)
+            labels = np.array(labels.data, dtype=object)
             labels[missing] = None
         if labels is not None:
             labels = column_or_1d(as_array(labels, "y"), input_name="y")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .arguments import as_image_shape, as_size, as_sizes
+from sk_mige._sizes import as_image_shape, as_size, as_sizes
+
 from .conditioned import ConditionedHead
 from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .arguments import as_fraction, as_size, as_sizes
+from sk_mige._sizes import as_fraction, as_size, as_sizes
+
 from .heads import Code, Head
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .arguments import as_fraction, as_image_shape, as_size, as_sizes
+from sk_mige._sizes import as_fraction, as_image_shape, as_size, as_sizes
 
 
 class MLPEncoder(nn.Sequential):

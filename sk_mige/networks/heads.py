@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from .arguments import as_size
+from sk_mige._sizes import as_size
 
 
 class Code(NamedTuple):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .arguments import as_image_shape, as_sizes
+from sk_mige._sizes import as_image_shape, as_sizes
+
 from .encoders import MLPEncoder
 
 

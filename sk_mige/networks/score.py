@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .arguments import as_size, as_sizes
+from sk_mige._sizes import as_size, as_sizes
 
 
 class SlicedScore(NamedTuple):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_tensor
+
 from .folds import N_FOLDS, radial_folds, sample_folds
 from .heldout import (
     GradientForm,
@@ -125,7 +127,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
     tensor([[-1., 0.]], dtype=torch.float64)
     """
-    x = x.detach()  # choices between settings have no gradient
+    x = check_tensor("x", x).detach()  # choices between settings have no gradient
     units, points, varying = varying_units(x, settings.whiten)
     fit = fit_in_units(points, settings, projection, varying, x)
     return replace(fit, model=replace(fit.model, units=units))
@@ -280,7 +282,12 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     True
     """
     ridge = replace(
-        settings, alpha=eta / len(x), base=None, n_eigen=None, eigen_threshold=None, curl_free=False
+        settings,
+        alpha=eta / len(check_tensor("x", x)),
+        base=None,
+        n_eigen=None,
+        eigen_threshold=None,
+        curl_free=False,
     )
     return fit_dense(x, ridge).model
 

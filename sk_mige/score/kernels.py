@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_real
 from sk_mige._contexts import is_readable
 from sk_mige._warnings import warn_user
 
@@ -60,6 +61,8 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     tensor([[0., 9.],
             [9., 0.]])
     """
+    for name, points in {"x": x, "y": x if y is None else y}.items():
+        check_real(name, points)
     sq, norms = squares_and_norms(x, y)
     if is_readable(sq) and sq.numel():
         _check_range(x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
@@ -130,7 +133,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     >>> median_bandwidth(squared_distances(torch.tensor([[0.0], [1.0], [3.0]])))
     tensor(2.)
     """
-    m = sq.shape[-1]
+    m = check_real("sq", sq).shape[-1]
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
     # Computed distances between equal rows are rounding errors of squared norms. The median squared

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_finite, check_tensor
+
 from .kernels import (
     Kernel,
     median_bandwidth,
@@ -247,7 +249,9 @@ def stein_kernel(
     >>> values.shape, bool(values.mean() < 0.02)
     (torch.Size([500, 500]), True)
     """
-    if x.ndim != 2 or x.shape != scores.shape:
+    for name, rows in {"x": x, "scores": scores}.items():
+        check_finite(name, check_tensor(name, rows))
+    if x.shape != scores.shape:
         raise ValueError(
             f"scores must have the shape of x, (n, d), got {tuple(scores.shape)} for x of shape "
             f"{tuple(x.shape)}"

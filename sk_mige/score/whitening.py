@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_tensor
+
 from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .units import FeatureUnits, feature_units
@@ -200,7 +202,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     tensor([[1., 0.],
             [0., 1.]], dtype=torch.float64)
     """
-    units = feature_units(x)
+    units = feature_units(check_tensor("x", x))
     white, radii = fit_whitening(units(x), shrinkage)
     return replace(white, units=units), radii
 

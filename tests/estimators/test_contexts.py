@@ -124,14 +124,25 @@ def test_progress_needs_no_console(
     assert estimator.fit(X, Y).n_iter_ == 2
 
 
-def test_a_network_that_was_compiled_is_stored_with_its_weights() -> None:
+class Compiled(torch.nn.Module):
+    """The wrapper that torch.compile makes."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self._orig_mod = module
+
+
+@pytest.mark.parametrize("wrapper", [Compiled, torch.nn.DataParallel])
+def test_a_network_in_a_wrapper_is_stored_with_its_weights(wrapper: Any) -> None:
     fitted = encoder().fit(X)
     expected = fitted.transform(X)
-
-    class Compiled(torch.nn.Module):  # the wrapper that torch.compile makes
-        def __init__(self, module: torch.nn.Module) -> None:
-            super().__init__()
-            self._orig_mod = module
-
-    fitted.module_ = Compiled(fitted.module_)  # type: ignore[assignment]
+    fitted.module_ = wrapper(fitted.module_)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), expected)
+
+
+@pytest.mark.parametrize("other", [torch.nn.Linear(5, 2), None, {}], ids=str)
+def test_what_is_no_trained_network_is_not_stored(other: Any) -> None:
+    fitted = encoder().fit(X)
+    fitted.module_ = other
+    with pytest.raises(TypeError, match="module_ is a .*cannot be stored"):
+        pickle.dumps(fitted)

@@ -405,3 +405,44 @@ def test_arrays_are_no_tensors():
 def test_parameters_out_of_range_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+CRITICS = [SeparableCritic, ConcatenatedCritic, GaussianCritic]
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+@pytest.mark.parametrize("size", [0, -1, 2.0, "a", None])
+def test_sizes_of_a_critic_are_named(critic, size):
+    for arguments, name in [
+        ((size, 2), "n_features_x"),
+        ((2, size), "n_features_y"),
+        ((2, 2, (size,)), "hidden"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            critic(*arguments)
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+def test_one_hidden_width_is_a_sequence_of_one_width(critic):
+    assert str(critic(2, 2, 8)) == str(critic(2, 2, (8,)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"critic": "separable"}, "critic must be a torch.nn.Module"),
+        ({"bound": "nwj"}, "bound must be a function"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive"),
+        ({"batches": [(torch.eye(3).numpy(), torch.eye(3))]}, "x must be a tensor, got ndarray"),
+        ({"batches": [(torch.eye(3), [[1.0]])]}, "y must be a tensor, got list"),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_training_of_a_critic_are_named(change, message):
+    arguments = {
+        "critic": SeparableCritic(3, 3, 4),
+        "bound": make_bound("infonce"),
+        "batches": [(torch.eye(3), torch.eye(3))],
+    }
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit_critic(**{**arguments, **change})

@@ -293,3 +293,22 @@ def test_parameters_may_be_any_vector(make, rng):
 def test_a_family_may_change_its_arguments(family, rng):
     x = rng.standard_normal((50, 2))
     assert channel_gradient(family, 2.0, x) == channel_gradient(gain, 2.0, x)
+
+
+SHAPES = r"called as family\(x, theta, noise\) with the shapes \[\(60, 2\), \(\), \(60, 2\)\]"
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        lambda x, theta, noise: theta * x[:, :1].expand(-1, 3) + noise,
+        lambda x, theta, noise: theta * x @ torch.ones(3, 3) + noise,
+        lambda x, theta, noise: theta[0] * x + noise,
+        lambda x, theta: theta * x,
+        lambda x, theta, noise: torch.cat([theta * x, noise[:5]], dim=1),
+    ],
+    ids=["noise", "product", "index", "two arguments", "rows"],
+)
+def test_a_family_that_other_shapes_would_suit_is_named(rng, family):
+    with pytest.raises(ValueError, match=SHAPES + ".*n_noise"):
+        channel_gradient(family, 1.0, rng.standard_normal((60, 2)))

@@ -1,7 +1,8 @@
-"""Validation of the arguments of networks."""
+"""Validation of sizes and numbers, without scikit-learn."""
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,7 +12,7 @@ def as_size(name: str, value: Any) -> int:
 
     Examples
     --------
-    >>> from sk_mige.networks.arguments import as_size
+    >>> from sk_mige._sizes import as_size
     >>> as_size("n_outputs", 3)
     3
     """
@@ -25,7 +26,7 @@ def as_sizes(name: str, values: Any) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> from sk_mige.networks.arguments import as_sizes
+    >>> from sk_mige._sizes import as_sizes
     >>> as_sizes("hidden_layer_sizes", 8)
     (8,)
     """
@@ -51,4 +52,12 @@ def as_fraction(name: str, value: Any) -> float:
     """Return a number from 0 to 1, and raise an error that names the argument otherwise."""
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number from 0 to 1, got {value!r:.80}")
+    return float(value)
+
+
+def as_number(name: str, value: Any, low: float = 0, high: float = math.inf) -> float:
+    """Return a number between two limits, and raise an error that names the argument otherwise."""
+    if not isinstance(value, Real) or not low < float(value) < high:
+        limits = "positive and finite" if high == math.inf else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {limits}; got {value!r:.80}")
     return float(value)

@@ -55,7 +55,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     if n_knots is None:
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
     check_count("n_knots", n_knots, 2)
-    edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
+    edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64, device="cpu")))
     # Products of slopes neither overflow nor vanish in units of the largest value.
     largest = points.abs().amax(0)
     unit = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)

@@ -138,6 +138,11 @@ OF_ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
     "estimator": lambda x, y: MutualInfoEstimator(["gaussian"], random_state=0).fit(x, y).pmi(x, y),
     "choice": lambda x, y: info.choose_information(x, y, ["gaussian", "mixture"]).value,
     "additive": lambda x, y: info.AdditiveReference().fit(x, y).pointwise(x, y),
+    "margins": lambda x, y: info.gaussianize_margins(x),
+    "ranks": lambda x, y: info.gaussianize_ranks(y),
+    "neighbours": info.ksg_terms,
+    "Fisher": lambda x, y: info.relative_fisher_information(y),
+    "whitened scores": lambda x, y: info.whitened_scores(y),
     "Student": lambda x, y: info.StudentReference().fit(x, y).pointwise(x, y),
 }
 

@@ -167,7 +167,7 @@ def least_information(x: Tensor, y: Tensor) -> float:
     n, m = len(x), 4 * x.shape[1] * y.shape[1]
     if n * m > MAX_PRODUCTS or n <= 3 * max(x.shape[1], y.shape[1]):
         return 0.0
-    return float(max(0.0, *(least_of_columns(*pair, m).max() for pair in ((x, y), (y, x)))))
+    return max(0.0, *(float(least_of_columns(*pair, m).max()) for pair in ((x, y), (y, x))))
 
 
 def least_of_columns(x: Tensor, y: Tensor, n_tests: int) -> Tensor:

@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dis import opmap
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -270,12 +269,12 @@ class Trainer:
         try:
             restored = net.finished_epochs - net.run_start
             net.fit_loop(data, epochs=max(0, epochs - restored))
-        except KeyboardInterrupt as error:
-            finished = bool(net.history) and "dur" in net.history[-1]
-            if not (finished and _is_raised_by_statement(error)):
+        except KeyboardInterrupt:
+            # A callback, such as early stopping, ends training after an epoch.
+            if not net.history or "dur" not in net.history[-1]:
                 warn_user(
-                    f"training was interrupted {'after' if finished else 'in'} epoch "
-                    f"{len(net.history)}; the estimator keeps the current weights"
+                    f"training was interrupted in epoch {len(net.history)}; the estimator keeps "
+                    "the current weights"
                 )
         except NonFiniteLossError as error:
             self._recover(error)
@@ -294,20 +293,6 @@ class Trainer:
             f"{error}; training stopped and the weights of the last finite loss are kept: {advice}",
             ConvergenceWarning,
         )
-
-
-def _is_raised_by_statement(error: BaseException) -> bool:
-    """Return whether a ``raise`` statement raised the error.
-
-    Callbacks such as early stopping raise KeyboardInterrupt to end training after an epoch. The
-    KeyboardInterrupt of Ctrl-C is raised at an instruction that is no ``raise`` statement.
-    """
-    trace = error.__traceback__
-    assert trace is not None
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    instruction = trace.tb_frame.f_code.co_code[trace.tb_lasti :][:1]
-    return instruction == bytes([opmap["RAISE_VARARGS"]])
 
 
 def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> OptimizerFactory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import numpy as np
@@ -73,32 +72,6 @@ def test_non_finite_loss_of_the_first_step_is_an_error(X: np.ndarray) -> None:
     encoder = small(callbacks=[At(1, overflow)])
     with pytest.raises(ValueError, match=r"step 1 of epoch 1, before any weight changed"):
         encoder.fit(X)
-
-
-class AtTheEnd(Callback):
-    """Call a function at the end of the second epoch."""
-
-    def __init__(self, action: Any) -> None:
-        self.action = action
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) == 2:
-            self.action(net)
-
-
-def press_ctrl_c(net: Any) -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def test_ctrl_c_in_a_callback_after_an_epoch_is_an_interruption(X: np.ndarray) -> None:
-    encoder = small(callbacks=[AtTheEnd(press_ctrl_c)])
-    with pytest.warns(UserWarning, match="interrupted after epoch 2"):
-        encoder.fit(X)
-    assert encoder.n_iter_ == 2
-
-
-def test_a_callback_that_stops_training_is_no_interruption(X: np.ndarray) -> None:
-    assert small(callbacks=[AtTheEnd(interrupt)]).fit(X).n_iter_ == 2
 
 
 def test_early_stopping_is_no_interruption(X: np.ndarray) -> None:

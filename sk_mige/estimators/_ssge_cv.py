@@ -318,7 +318,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         losses, bounds = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         self._candidates = [settings for part in grids for settings in candidates(part)]
         self.cv_results_ = _results(losses, self._candidates)
-        return finalists(losses, bounds, self._candidates), splits
+        return finalists(losses, bounds / len(x), self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
         """Return settings with alpha="auto" if ``alphas`` is "auto" and alpha is finite."""

@@ -53,6 +53,10 @@ FEW_ROWS = 4
 # factorisation. Eigendecompositions of all rows would take minutes.
 MAX_EIGH_ROWS = 2_000
 LANDMARKS = 800
+# Strengths are left out if the squared norm of the correction, divided by the number of rows,
+# exceeds this multiple of the mean squared score. With one feature, such corrections often diverge
+# outside the data.
+IMPLAUSIBLE = 100.0
 # Bandwidths whose squares and inverse squares float32 represents without underflow or overflow, and
 # largest mean squared distance, in squared bandwidths, for which float32 resolves short distances.
 FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
@@ -438,7 +442,11 @@ def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
 
 
 def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Kernel) -> Tensor:
-    """Return the held-out loss of each strength, with the training rows as centres."""
+    """Return the held-out loss of each strength, with the training rows as centres.
+
+    The loss is infinite for a strength with an implausible norm. The lowest attainable loss is
+    -E|g|²/2 for the true score g.
+    """
     ex = replace(ex, kernel=kernel)
     definite = not ex.curl_free and float32_resolves(ex.bandwidth, sq)
     matrices = ex.matrices_at(sq.float() if definite else sq)
@@ -459,8 +467,9 @@ def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Ker
         basis = kernel_basis(matrices.values, definite=definite)
         split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
     n = len(sq) * ex.operator_trace
-    losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
-    return losses.double()
+    losses, norms = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
+    limit = IMPLAUSIBLE * len(sq) * -2 * losses.min().clamp_max(0)
+    return losses.masked_fill(norms > limit, math.inf).double()
 
 
 def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:

@@ -18,8 +18,9 @@ from .whitening import fit_whitening
 
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
-# Bounds beyond this multiple of the mean squared score are implausible.
-IMPLAUSIBLE = 1e3
+# Norms beyond this multiple of the mean squared score, for each row, are implausible. Losses beyond
+# WILD times the lowest loss are rounding errors.
+IMPLAUSIBLE, WILD = 10.0, 1e3
 # Standard errors by which the gain over a simpler candidate must exceed 0.
 CLEAR_GAIN = 2.0
 # The best 1 / LEADING of the candidates, and at least three, are the leading candidates.
@@ -134,8 +135,8 @@ def select_candidate(
       from each fold's difference between the candidate's loss and the median loss of the leading
       candidates.
     * Among candidates within half a standard error of the top candidate, the candidate with the
-      smallest bound on its correction is selected. Without a ``reference``, implausible candidates
-      with a bound above a thousand times the mean squared score are excluded.
+      smallest norm of its correction is selected. Without a ``reference``, candidates are
+      excluded if their squared norm, for each row, exceeds ten times the mean squared score.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
       by less than two standard errors.
 
@@ -144,7 +145,7 @@ def select_candidate(
     losses : Tensor of shape (n_splits, n_candidates)
         Held-out losses. Candidates with a loss that is not finite are never selected.
     bounds : Tensor of shape (n_splits, n_candidates)
-        Upper bounds on the squared norm of the correction.
+        Bounds of :func:`cross_validate_scores`, divided by the number of rows.
     reference : Tensor of shape (n_splits, 1), default=None
         Losses that the first rule subtracts from each fold's losses. If None, the median of the
         leading candidates is used. If the reference is the base alone, the mean loss of a
@@ -195,8 +196,10 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 
     Parameters
     ----------
-    losses, bounds : Tensors of shape (n_splits, n_candidates)
-        Losses and bounds of :func:`cross_validate_scores`.
+    losses : Tensor of shape (n_splits, n_candidates)
+        Losses of :func:`cross_validate_scores`.
+    bounds : Tensor of shape (n_splits, n_candidates)
+        Bounds of :func:`cross_validate_scores`, divided by the number of rows.
     settings : list of ScoreSettings
         Settings of the candidates.
 
@@ -234,14 +237,15 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
     """Return a mask of plausible candidates, or of all finite candidates if none is plausible.
 
-    The lowest attainable loss is -E|g|²/2. A correction is implausible if its bound exceeds a
-    thousand times the mean squared score. A loss a thousand times below the lowest attainable loss
-    is due to rounding errors at rows far from all other rows. The median over folds is used,
-    because rounding errors seldom affect most folds.
+    The lowest attainable loss is -E|g|²/2. A correction with independent values at n rows far from
+    each other has a squared norm of n times its mean square. A correction is implausible if its
+    squared norm exceeds 10 n times the mean squared score. A loss a thousand times below the lowest
+    attainable loss is due to rounding errors at rows far from all other rows. The median over folds
+    is used, because rounding errors seldom affect most folds.
     """
     least = torch.where(finite, losses.median(0).values, math.inf).min()
     plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
-    plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
+    plausible &= losses.amin(0) >= WILD * -least.abs()
     return plausible if bool(plausible.any()) else finite
 
 

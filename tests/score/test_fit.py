@@ -250,6 +250,18 @@ def test_dense_fits_to_many_rows_are_as_accurate_as_eigendecompositions(monkeypa
     assert error() < 1.1 * exact
 
 
+@pytest.mark.parametrize("seed", [11, 23, 26])
+def test_the_correction_of_a_single_feature_does_not_diverge_outside_the_data(seed):
+    """The narrow mode needs a weak ridge, with which the wide mode can diverge."""
+    covariances = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.01])[:, None, None]
+    means = [[0.0], [0.0], [0.0], [0.0], [3.0]]
+    X, score = make_gaussian_mixture(200, means=means, covariances=covariances, random_state=seed)
+    fresh = score.sample(2000, random_state=0)
+    found = fit_dense(torch.from_numpy(X), ScoreSettings()).model.score(torch.from_numpy(fresh))
+    truth = score(fresh)
+    assert np.square(found.numpy() - truth).sum() < np.square(truth).sum()
+
+
 def test_skipped_folds_do_not_change_the_choice():
     """The choice equals that from all folds, of which some are not computed."""
     generator, computed = torch.Generator().manual_seed(0), 0

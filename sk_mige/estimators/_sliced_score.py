@@ -75,6 +75,13 @@ class SlicedScoreMatching(ScoreTransformer):
     --------
     SSGEScoreEstimator : Kernel score estimator with a closed-form solution.
 
+    Notes
+    -----
+    With few rows, the network overfits, without a warning. For 500 rows of a standard Gaussian with
+    20 features, the relative error is 1.2 after 100 epochs and 0.01 after 10 epochs. An estimate of
+    zero has a relative error of 1. Choose ``max_epochs`` by :meth:`score` on held-out rows. A score
+    of held-out rows below 0 is worse than that of an estimate of zero.
+
     References
     ----------
     Y. Song, S. Garg, J. Shi, S. Ermon, "Sliced Score Matching: A Scalable Approach to Density and

@@ -41,6 +41,14 @@ def test_a_later_loss_that_is_not_finite_keeps_the_last_good_weights() -> None:
     assert estimator.n_iter_ == len(estimator.history_)
 
 
+def test_held_out_rows_show_that_many_epochs_on_few_rows_overfit() -> None:
+    rows, fresh = np.random.default_rng(0).normal(size=(2, 500, 20))
+    few, many = (SlicedScoreMatching(max_epochs=n, random_state=0).fit(rows) for n in (10, 100))
+    errors = [np.mean((fitted.transform(fresh) + fresh) ** 2) for fitted in (few, many)]
+    assert errors[0] < 0.03 < 1 < errors[1]  # the mean square of the scores is 1
+    assert many.score(fresh) < 0 < few.score(fresh) < many.score(rows)
+
+
 def test_a_first_loss_that_is_not_finite_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(output: Any, x: Any, y: Any) -> torch.Tensor:
         return output.score.sum() * torch.nan

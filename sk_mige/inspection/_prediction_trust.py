@@ -16,11 +16,12 @@ from sk_mige.metrics import expected_calibration_error, risk_coverage_curve, top
 
 from ._display import Axes, Display, find_part, real_numbers
 
-# Kinds of plots with the labels of their axes.
+# Kinds of plots with the labels of their axes and the place of the legend. A search of the best
+# place is slow for curves of many points.
 AXES = {
-    "reliability": ("confidence", "accuracy"),
-    "risk": ("coverage", "error"),
-    "novelty": ("fraction of known rows flagged", "fraction of novel rows flagged"),
+    "reliability": ("confidence", "accuracy", "best"),
+    "risk": ("coverage", "error", "upper left"),
+    "novelty": ("fraction of known rows flagged", "fraction of novel rows flagged", "lower right"),
 }
 Pair = tuple[NDArray[Any], NDArray[Any]]
 
@@ -195,8 +196,9 @@ class PredictionTrustDisplay(Display):
             (self.lines_[name],) = ax.plot(x, y, **{"label": label, **line_kw})
         if kind == "reliability":
             ax.axline((1, 1), slope=1, color="0.5", linestyle=":", label="calibrated")
-        ax.set(xlabel=AXES[kind][0], ylabel=AXES[kind][1])
-        ax.legend()
+        xlabel, ylabel, place = AXES[kind]
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.legend(loc=place)
         return self
 
     def _curves(self, kind: str) -> dict[str, tuple[Any, Any, str]]:

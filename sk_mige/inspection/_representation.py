@@ -21,6 +21,8 @@ MOST_CLASSES = 20
 MISSING = "0.8"
 # Largest number of class names along a colour bar.
 MOST_TICKS = 10
+# Most points among which matplotlib searches the best place of a legend. The search is slow.
+MOST_FOR_BEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ class RepresentationDisplay(Display):
             handles = [*handles, *ax.plot([], [], "o", markersize=5, color=MISSING)]
             names = [*names, "missing"]
         if names:
-            self.legend_ = ax.legend(handles, names, fontsize="small")
+            loc = "best" if len(self.representation) <= MOST_FOR_BEST else "upper right"
+            self.legend_ = ax.legend(handles, names, fontsize="small", loc=loc)
 
 
 def _style(coloring: _Coloring | None) -> dict[str, Any]:

@@ -413,6 +413,14 @@ def test_too_many_probabilities_of_labels_are_refused(monkeypatch: pytest.Monkey
         MutualInfoEstimator().fit(np.random.default_rng(0).normal(size=400), k.astype(str))
 
 
+def test_too_many_rare_labels_beside_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mutual_info, "MAX_INDICATORS", 20)
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"number": rng.normal(size=200), "name": rng.permutation(200) % 40})
+    with pytest.raises(ValueError, match="column 1 of X has 40 distinct labels.*at most 20"):
+        MutualInfoEstimator().fit(x.astype({"name": str}), rng.normal(size=200))
+
+
 def test_trees_of_many_rows_and_labels_have_a_bounded_size() -> None:
     x = np.random.default_rng(0).normal(size=(20_000, 1))
     _, trees = _classifier("trees", 20_000, 50, 1, 0).fit(x, np.arange(20_000) % 50).steps

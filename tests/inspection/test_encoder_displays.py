@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -14,6 +15,7 @@ from sk_mige.inspection import (
     ProjectionSearchDisplay,
     RepresentationDisplay,
     TrainingCurveDisplay,
+    _representation,
 )
 
 from .conftest import SMALL, searched
@@ -87,6 +89,18 @@ def test_representation_is_coloured_by_classes_or_values(
         ValueError, match=r"components must be two columns, indices from 0 to 1; got \(0, 2\)"
     ):
         RepresentationDisplay.from_estimator(encoder, X, components=(0, 2))
+
+
+def test_the_legend_of_many_points_has_a_fixed_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def places(z: np.ndarray, known: int) -> list[str]:
+        monkeypatch.setattr(_representation, "MOST_FOR_BEST", known)
+        found: list[str] = []
+        monkeypatch.setattr(Axes, "legend", lambda *args, loc, **options: found.append(loc))
+        RepresentationDisplay.from_predictions(z, np.arange(len(z)) % 2)
+        return found
+
+    z = np.random.default_rng(0).normal(size=(8, 2))
+    assert places(z, 8) + places(z, 7) == ["best", "upper right"]
 
 
 def test_the_representation_in_a_pipeline_is_the_input_of_its_predictor(

@@ -18,7 +18,7 @@ from ._display import Axes, Display, find_part, real_numbers
 
 # Kinds of plots with the labels of their axes and the place of the legend. A search of the best
 # place is slow for curves of many points.
-AXES = {
+AXES: dict[str, tuple[str, str, Any]] = {
     "reliability": ("confidence", "accuracy", "best"),
     "risk": ("coverage", "error", "upper left"),
     "novelty": ("fraction of known rows flagged", "fraction of novel rows flagged", "lower right"),

@@ -209,7 +209,7 @@ class RepresentationDisplay(Display):
             handles = [*handles, *ax.plot([], [], "o", markersize=5, color=MISSING)]
             names = [*names, "missing"]
         if names:
-            loc = "best" if len(self.representation) <= MOST_FOR_BEST else "upper right"
+            loc: Any = "best" if len(self.representation) <= MOST_FOR_BEST else "upper right"
             self.legend_ = ax.legend(handles, names, fontsize="small", loc=loc)
 
 

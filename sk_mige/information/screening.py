@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+import numpy as np
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from sk_mige.information.additive import AdditiveReference
@@ -128,20 +131,21 @@ def detectable_information(n: int, p: int, q: int) -> float:
 
 
 def least_information(x: Tensor, y: Tensor) -> float:
-    r"""Lower bound on I(x; y) from rows that are neighbours in a column.
+    r"""Lower bound on I(x; y) from rows that are neighbours in a column, or in a few columns.
 
     Let e be the residual of a linear regression of a column of y on x. The residual has the
     fraction :math:`1 - R^2` of the variance of the column. For rows sorted by a column of x, let c
-    be the correlation between normal scores of e in successive rows. For independent rows, c
-    estimates at most the variance of the conditional mean of the scores given x. For a given
-    variance, the Gaussian has the largest entropy, so
+    be the correlation between normal scores of e in successive rows. If x has two to four columns,
+    nearest neighbours in all columns are a further set of pairs. For independent rows, c estimates
+    at most the variance of the conditional mean of the scores given x. For a given variance, the
+    Gaussian has the largest entropy, so
 
     .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)
               \ge -\tfrac{1}{2} \log(1 - R^2) - \tfrac{1}{2} \log(1 - c) .
 
-    The result is the largest bound for all pairs of columns. The pairs include e = y, and x and y
-    exchanged. The largest of m correlations of independent columns is subtracted from c, and two
-    standard errors are subtracted from the first term.
+    The result is the largest bound for all columns and sets of pairs, for e and for y, and for x
+    and y exchanged. The largest of m correlations of independent columns is subtracted from c, and
+    two standard errors are subtracted from the first term.
 
     Parameters
     ----------
@@ -193,12 +197,22 @@ def least_of_columns(x: Tensor, y: Tensor, n_tests: int) -> Tensor:
     linear = (-0.5 * unexplained.clamp(1e-12, 1).log() - 2 / math.sqrt(n)).clamp_min(0)
     targets = torch.cat([y, gaussianize_ranks(e)], dim=1)
     found = []
-    for column in x.mT:
-        z = targets[column.argsort()]
-        share = (z[1:] * z[:-1]).mean(0) - limit / math.sqrt(n)
+    for first, second in _neighbouring_rows(x):
+        share = (targets[first] * targets[second]).mean(0) - limit / math.sqrt(len(first))
         of_y, of_e = (-0.5 * (-share.clamp(0, 1 - 1 / n)).log1p()).chunk(2)
         found += [of_y, (linear + of_e) * (of_e > 0)]
     return torch.stack(found).amax(0)
+
+
+def _neighbouring_rows(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield pairs of rows that are neighbours in one column, and in all of a few columns."""
+    for column in x.mT:
+        order = column.argsort()
+        yield order[1:], order[:-1]
+    if 1 < x.shape[1] <= MAX_COLUMNS:
+        nearest = KDTree(x.numpy()).query(x.numpy(), k=2)[1]
+        first, second = torch.from_numpy(np.unique(np.sort(nearest, axis=1), axis=0)).unbind(1)
+        yield first, second
 
 
 def _largest(excess: Tensor) -> list[int]:

@@ -146,6 +146,15 @@ def test_neighbouring_rows_bound_the_information_of_a_fast_oscillation(p: int) -
     assert least_information(*scores(x, y)) < 0.86
 
 
+def test_nearest_rows_bound_the_information_of_an_oscillation_in_several_columns() -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.uniform(-3, 3, size=(1000, 2)), rng.standard_normal(1000)
+    y = np.sin(6 * x[:, 0]) * np.cos(5 * x[:, 1]) + 0.3 * noise
+    pair = scores(x, y)
+    assert 0.1 < least_information(*pair) < 0.5 * np.log(1 + 0.25 / 0.09)
+    assert least_information(pair[0][:, :1], pair[1]) == 0.0
+
+
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.999])
 def test_neighbouring_rows_of_gaussians_have_no_more_than_their_information(rho: float) -> None:
     x, noise = draw(500, 2)

@@ -66,7 +66,8 @@ class ProbabilisticClassifierMixin(ClassifierMixin):
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self.classes_[self._most_probable(X)]
+        indices = self._most_probable(X)
+        return self.classes_[indices]
 
     def _most_probable(self, X: Any) -> NDArray[np.int64]:
         """Return the index of the most probable class of each row, computed in chunks of rows."""

@@ -202,7 +202,7 @@ def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: 
         ({"callbacks": [WeightAveraging("1")]}, "WeightAveraging: decay='1' must lie between"),
         ({"callbacks": [CosineDecay(0)]}, "CosineDecay: epochs=0 must be a positive number"),
         ({"lr_schedule": ExponentialDecay(None)}, "ExponentialDecay: rate=None must be a positive"),
-        ({"input_shape": (-2, -4)}, r"input_shape=\(-2, -4\) must hold positive"),
+        ({"input_shape": (-2, -4)}, r"input_shape must hold positive integers, got \(-2, -4\)"),
         ({"lr_schedule": ExponentialDecay(0.5, 0)}, "ExponentialDecay: epochs=0 must be a pos"),
         ({"lr_schedule": ExponentialDecay(-0.5)}, "ExponentialDecay: rate=-0.5 must be a pos"),
         ({"lr_schedule": partial(StepLR, 1)}, r"without names.*partial\(StepLR, step_size=5\)"),

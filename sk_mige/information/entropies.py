@@ -110,15 +110,16 @@ def with_undescribed(
 ) -> Tensor:
     r"""Return the standard error, infinite if scores describe little of the information.
 
-    Let y be a normal score, and x all other variables. The entropy of y is :math:`\tfrac12 \log 2
-    \pi e`. By the inequalities of Stam and Jensen,
+    Let y be a coordinate of variance v, and x all other variables. The entropy of y is at most
+    :math:`\tfrac12 \log 2 \pi e v`. By the inequalities of Stam and Jensen,
 
-    .. math:: \mathbb{E}\big[(\partial_y \log q(x, y))^2\big]
-              \ge 2 \pi e\; e^{-2 h(y | x)} = e^{2 I(x; y)} .
+    .. math:: v\, \mathbb{E}\big[(\partial_y \log q(x, y))^2\big]
+              \ge 2 \pi e v\; e^{-2 h(y | x)} \ge e^{2 I(x; y)} .
 
-    Scores that do not resolve an oscillation of y with x have a mean square near 1. Neighbouring
-    rows give a lower bound of I(x; y) (:func:`~sk_mige.information.screening.least_information`).
-    The error is infinite if the mean square minus 1 is below a quarter of :math:`e^{2 I} - 1`.
+    Scores of a normal y that do not resolve an oscillation of y with x have a mean square near
+    1 / v. Neighbouring rows give a lower bound of I(x; y)
+    (:func:`~sk_mige.information.screening.least_information`). The error is infinite if v times
+    the mean square, minus 1, is below a quarter of :math:`e^{2 I} - 1`.
 
     Parameters
     ----------
@@ -137,8 +138,8 @@ def with_undescribed(
     """
     mapped = [v.gaussianized() if margins == "gaussian" else v for v in variables]
     # Copies of rows are neighbours of each other.
-    z = gaussianize_ranks(torch.unique(torch.cat([v.rows for v in mapped], dim=1), dim=0))
-    n, d = z.shape
+    rows = torch.unique(torch.cat([v.rows for v in mapped], dim=1), dim=0)
+    z, (n, d) = gaussianize_ranks(rows), rows.shape
     if n <= 3 * d or n * d**2 > MAX_PRODUCTS:
         return error
     parts = list(torch.split(z, [v.rows.shape[1] for v in mapped], dim=1))
@@ -149,7 +150,10 @@ def with_undescribed(
             own.copy_(torch.expm1(2 * least_of_columns(others, parts[k], d**2)))
     if not bool((strength > STRONG).any()):
         return error
-    excess = checked_scores(score, z).square().mean(0) - 1
+    # Scores that the caller passes can be known functions of the coordinates themselves.
+    is_own = margins == "gaussian" or getattr(score, "func", None) is whitened_scores
+    points = z if is_own else rows
+    excess = points.var(0) * checked_scores(score, points).square().mean(0) - 1
     undescribed = (strength > STRONG) & (excess < DESCRIBED * strength)
     if not bool(undescribed.any()):
         return error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -197,22 +196,29 @@ def least_of_columns(x: Tensor, y: Tensor, n_tests: int) -> Tensor:
     linear = (-0.5 * unexplained.clamp(1e-12, 1).log() - 2 / math.sqrt(n)).clamp_min(0)
     targets = torch.cat([y, gaussianize_ranks(e)], dim=1)
     found = []
-    for first, second in _neighbouring_rows(x):
-        share = (targets[first] * targets[second]).mean(0) - limit / math.sqrt(len(first))
+    for first, second, n_pairs in _neighbouring_rows(x):
+        share = (targets[first] * targets[second]).mean(0) - limit / math.sqrt(n_pairs)
         of_y, of_e = (-0.5 * (-share.clamp(0, 1 - 1 / n)).log1p()).chunk(2)
         found += [of_y, (linear + of_e) * (of_e > 0)]
     return torch.stack(found).amax(0)
 
 
-def _neighbouring_rows(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield pairs of rows that are neighbours in one column, and in all of a few columns."""
+def _neighbouring_rows(x: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Yield pairs of neighbours in one column, and in all of a few columns, and their number.
+
+    Each row is the first of one pair, so that rows far from the others have no larger weight. At
+    worst, each pair of nearest rows occurs twice.
+    """
+    n, p = x.shape
+    # Neighbours among equal rows are random, because the order of the rows can be that of y.
+    generator = torch.Generator().manual_seed(0)
+    x = x + 1e-9 * torch.randn(n, p, generator=generator, dtype=x.dtype, device="cpu")
     for column in x.mT:
         order = column.argsort()
-        yield order[1:], order[:-1]
-    if 1 < x.shape[1] <= MAX_COLUMNS:
+        yield order[1:], order[:-1], n
+    if 1 < p <= MAX_COLUMNS:
         nearest = KDTree(x.numpy()).query(x.numpy(), k=2)[1]
-        first, second = torch.from_numpy(np.unique(np.sort(nearest, axis=1), axis=0)).unbind(1)
-        yield first, second
+        yield torch.arange(n, device="cpu"), torch.from_numpy(nearest[:, 1]), n / 2
 
 
 def _largest(excess: Tensor) -> list[int]:

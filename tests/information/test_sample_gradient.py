@@ -309,6 +309,25 @@ def test_usual_relations_have_a_finite_error(rng, relation, n):
     assert error < np.inf
 
 
+def test_independent_rounded_values_have_a_finite_error(rng):
+    x, y = rng.standard_normal((2, 500, 1))
+    assert mutual_info_gradient(np.round(x), y, y, standard_error="batch").standard_error < np.inf
+
+
+def test_known_scores_of_large_units_have_a_finite_error(rng):
+    x, e = 10 * rng.standard_normal((2, 500, 1))
+    precisions = {1: torch.eye(1) / 200, 2: torch.tensor([[2.0, -1.0], [-1.0, 1.0]]) / 100}
+    found = mutual_info_gradient(
+        x,
+        x + e,
+        e,
+        margins=None,
+        score=lambda z: -z @ precisions[z.shape[1]].to(z),
+        standard_error="batch",
+    )
+    assert found.standard_error < np.inf
+
+
 def test_more_coordinates_than_samples_are_warned_of(rng):
     x, noise = rng.standard_normal((300, 400)), rng.standard_normal((300, 1))
     signal = x.mean(1, keepdims=True) * 20

@@ -162,6 +162,20 @@ def test_neighbouring_rows_of_gaussians_have_no_more_than_their_information(rho:
     assert least_information(*scores(x, y)) <= -0.5 * np.log1p(-(rho**2))
 
 
+@pytest.mark.parametrize("p", [1, 2])
+def test_equal_values_of_sorted_rows_are_not_neighbours_in_the_order_of_y(p: int) -> None:
+    x, y = draw(500, p)
+    rows = np.unique(np.c_[np.round(x), y], axis=0)
+    assert least_information(*scores(rows[:, :p], rows[:, p:])) == 0.0
+
+
+def test_rare_values_of_x_have_no_larger_weight_than_other_values() -> None:
+    x, noise = draw(300, 2)
+    x = np.round(x)
+    y = x.sum(1) + 0.3 * noise  # I < log(1 + 2.2 / 0.09) / 2
+    assert least_information(*scores(x, y)) < 0.5 * np.log(1 + 2.2 / 0.09)
+
+
 def test_independent_pairs_of_many_columns_are_not_near_a_surface() -> None:
     seeds = [torch.Generator().manual_seed(seed) for seed in range(10)]
     pairs = [torch.randn(2, 100, 5, generator=g).double() for g in seeds]

@@ -65,7 +65,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         check_real(name, points)
     sq, norms = squares_and_norms(x, y)
     if is_readable(sq) and sq.numel():
-        _check_range(x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
+        _check_range(x, x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
     return sq
 
 
@@ -83,14 +83,15 @@ def squares_and_norms(x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple
     return sq.clamp_min_(0), (x_norms, y_norms)
 
 
-def _check_range(x: Tensor, largest: Tensor) -> None:
-    """Raise ValueError or warn if the dtype does not hold the largest squared norm of centred x."""
+def _check_range(x: Tensor, y: Tensor, largest: Tensor) -> None:
+    """Raise ValueError or warn if the dtype does not hold the largest squared norm of the rows."""
     limits = torch.finfo(largest.dtype)
     inside = (largest >= limits.tiny) & (largest <= limits.max / 4)
     if bool(inside.all()):
         return
     remedy = "rescale the columns, or pass x and z in float64"
-    is_finite, differ = x.isfinite().flatten(-2).all(-1), (x != x[..., :1, :]).flatten(-2).any(-1)
+    is_finite = x.isfinite().flatten(-2).all(-1) & y.isfinite().flatten(-2).all(-1)
+    differ = (y != y[..., :1, :]).flatten(-2).any(-1)
     if bool((~inside & is_finite & ~(largest < limits.tiny)).any()):
         raise ValueError(
             "squared distances between rows of x or z exceed the range of "
@@ -279,7 +280,8 @@ class Kernel:
 
     def between(self, x: Tensor, centers: Tensor, s2: float) -> KernelMatrices:
         """Return values and derivatives (n, m) of points (n, d) and centres (m, d)."""
-        return self.matrices(squared_distances(x, centers), s2)
+        # Kernels of infinite distances from the centres are zero.
+        return self.matrices(squares_and_norms(x, centers)[0], s2)
 
 
 class _JointKernel(Kernel):

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from sk_mige.score import median_bandwidth, rbf_kernel, squared_distances
+from sk_mige.score.kernels import resolve_kernel
 
 
 def test_distances_are_those_of_the_definition(generator):
@@ -117,3 +118,14 @@ def test_the_median_by_sorting_on_gpus_is_the_same(copies, generator):
         positive = pairs[pairs > 0]
         distinct = positive.median() if len(positive) else torch.tensor(1.0).double()
         torch.testing.assert_close(found, pairs.median() if pairs.median() > 0 else distinct)
+
+
+def test_distances_from_missing_values_are_missing() -> None:
+    x = torch.tensor([[torch.nan], [1.0]])
+    assert squared_distances(x, torch.ones(2, 1)).isnan().any()
+
+
+@pytest.mark.parametrize("name", ["rbf", "imq"])
+def test_rows_at_an_infinite_squared_distance_have_a_kernel_of_zero(name: str) -> None:
+    centers = torch.eye(2).double()
+    assert not resolve_kernel(name).between(1e200 * centers, centers, 1.0).values.any()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .folds import radial_folds
 from .heldout import GradientForm, GradientProducts
-from .kernels import RBF, neighbour_squares, squared_distances
+from .kernels import RBF, neighbour_squares, squares_and_norms
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
@@ -124,11 +124,11 @@ class LogDensity:
         if ex.base.dof is None or not bool(self.coefficients.any()):
             return y
         u, centers = ex.kernel_coordinates(y), self._kernel_centers
-        sq, nearest = squared_distances(u, centers).min(1)
+        sq, nearest = squares_and_norms(u, centers)[0].min(1)
         far = (sq > self._reach**2).nonzero()[:, 0]
         away = u[far] - centers[nearest[far]]
         along = away @ centers.mT - (away * u[far]).sum(1, keepdim=True)
-        distance = squared_distances(u[far], centers).sqrt() * away.norm(dim=1, keepdim=True)
+        distance = squares_and_norms(u[far], centers)[0].sqrt() * away.norm(dim=1, keepdim=True)
         far = far[(along <= BEYOND * distance).all(1)]
         near = self.centers[nearest[far]]
         y = y.clone()

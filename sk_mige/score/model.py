@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase, fit_base
-from .kernels import GAUSSIAN, ROUGH, Kernel, KernelMatrices, median_bandwidth, squared_distances
+from .kernels import (
+    GAUSSIAN,
+    ROUGH,
+    Kernel,
+    KernelMatrices,
+    median_bandwidth,
+    squared_distances,
+    squares_and_norms,
+)
 from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
@@ -329,7 +337,7 @@ class ScoreModel(TensorParts):
             products = ((slopes @ pushed) * moved).sum(1) - slopes @ (centers * pushed).sum(1)
             return divergence - products / s2
         alpha = self.coefficients[:, 0]
-        distances = squared_distances(measured, self._lengths(white.linear(ex.centers)))
+        distances, _ = squares_and_norms(measured, self._lengths(white.linear(ex.centers)))
         laplacian = (curvatures * distances) @ alpha / s2**2
         return divergence + laplacian - slopes @ alpha * trace / s2
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from .kernels import neighbour_squares, squared_distances
+from .kernels import neighbour_squares, squares_and_norms
 from .model import ScoreModel
 from .units import feature_units
 from .whitening import principal_axes
@@ -249,7 +249,7 @@ def _lowest(log_density: Tensor, axes: Tensor) -> float:
 
 def _are_far(x: Tensor, centers: Tensor) -> Tensor:
     """Return a mask (n,) of points that are far from all centres."""
-    return squared_distances(x, centers).amin(1) > FAR**2 * neighbour_squares(centers).max()
+    return squares_and_norms(x, centers)[0].amin(1) > FAR**2 * neighbour_squares(centers).max()
 
 
 def _check_moved(

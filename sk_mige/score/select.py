@@ -20,7 +20,7 @@ from .whitening import fit_whitening
 TOLERANCE = 0.5
 # Norms beyond this multiple of the mean squared score, for each row, are implausible. Losses beyond
 # WILD times the lowest loss are rounding errors.
-IMPLAUSIBLE, WILD = 10.0, 1e3
+IMPLAUSIBLE, WILD = 2.0, 1e3
 # Standard errors by which the gain over a simpler candidate must exceed 0.
 CLEAR_GAIN = 2.0
 # The best 1 / LEADING of the candidates, and at least three, are the leading candidates.
@@ -136,7 +136,7 @@ def select_candidate(
       candidates.
     * Among candidates within half a standard error of the top candidate, the candidate with the
       smallest norm of its correction is selected. Without a ``reference``, candidates are
-      excluded if their squared norm, for each row, exceeds ten times the mean squared score.
+      excluded if their squared norm, for each row, exceeds twice the mean squared score.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
       by less than two standard errors.
 
@@ -239,7 +239,7 @@ def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
 
     The lowest attainable loss is -E|g|²/2. A correction with independent values at n rows far from
     each other has a squared norm of n times its mean square. A correction is implausible if its
-    squared norm exceeds 10 n times the mean squared score. A loss a thousand times below the lowest
+    squared norm exceeds 2 n times the mean squared score. A loss a thousand times below the lowest
     attainable loss is due to rounding errors at rows far from all other rows. The median over folds
     is used, because rounding errors seldom affect most folds.
     """

@@ -84,7 +84,7 @@ def built_apart(seed: int) -> Iterator[None]:
 
 @contextmanager
 def on_device(device: torch.device) -> Iterator[None]:
-    """Create tensors on the device inside the context if torch's default is a third device.
+    """Create tensors on the device inside the context, unless torch's default device is suitable.
 
     The context ``torch.device(...)`` slows down every torch call, including calls in worker
     processes that start inside the context. If torch's default device is the CPU or has the type of

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def as_size(name: str, value: Any) -> int:
-    """Return a positive integer, and raise an error that names the argument otherwise.
+    """Return a positive integer, or raise an error that names the argument.
 
     Examples
     --------
@@ -22,7 +22,7 @@ def as_size(name: str, value: Any) -> int:
 
 
 def as_sizes(name: str, values: Any) -> tuple[int, ...]:
-    """Return positive integers as a tuple. A number is a sequence of one number.
+    """Return positive integers as a tuple. A single integer gives a tuple of length one.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def as_sizes(name: str, values: Any) -> tuple[int, ...]:
 
 
 def as_image_shape(shape: Any) -> tuple[int, int, int]:
-    """Return (channels, height, width), and raise an error that suggests a shape otherwise."""
+    """Return (channels, height, width), or raise an error that suggests a shape."""
     sizes = () if shape is None else as_sizes("input_shape", shape)
     if len(sizes) != 3:
         raise ValueError(
@@ -49,14 +49,14 @@ def as_image_shape(shape: Any) -> tuple[int, int, int]:
 
 
 def as_fraction(name: str, value: Any) -> float:
-    """Return a number from 0 to 1, and raise an error that names the argument otherwise."""
+    """Return a number from 0 to 1, or raise an error that names the argument."""
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number from 0 to 1, got {value!r:.80}")
     return float(value)
 
 
 def as_number(name: str, value: Any, low: float = 0, high: float = math.inf) -> float:
-    """Return a number between two limits, and raise an error that names the argument otherwise."""
+    """Return a number between two limits, or raise an error that names the argument."""
     if not isinstance(value, Real) or not low < float(value) < high:
         limits = "positive and finite" if high == math.inf else f"between {low} and {high}"
         raise ValueError(f"{name} must be {limits}; got {value!r:.80}")

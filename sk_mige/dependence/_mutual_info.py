@@ -57,7 +57,7 @@ from ._variables import (
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # Largest number of rows times labels. About ten arrays of this size exist at the same time.
 MAX_PROBABILITIES = 200_000_000
-# Most columns of indicators of a label column beside numbers.
+# Largest number of indicator columns for a label column of a table with numbers.
 MAX_INDICATORS = 500
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
@@ -144,10 +144,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
-    frequent value of a numeric column, such as 0, is also a label. Numbers can form clusters that
-    are far apart. Clusters of X and of Y, or unions of clusters, can contain the same rows. The
-    index of such clusters is a shared value. If X and Y contain equal numbers in a part of the
-    rows, the information is infinite.
+    frequent value of a numeric column, such as 0, is also a label. If distant clusters of X and of
+    Y, or unions of such clusters, contain the same rows, the index of the cluster is also a shared
+    value. If X and Y contain equal numbers in a part of the rows, the information is infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
     X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. Two
@@ -540,7 +539,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
         self._folds = stratified_folds(labels, keys, self.cv, self._seed)
         self._columns = [Columns(name, rows)]
-        # Any numbers of the names of a single column give the same table.
+        # For a single column of names, the numbers of the names do not affect the result.
         columns = self._columns[0]
         numbers = columns.transform(rows) if rows.shape[1] == 1 else columns.indicators(rows)
         self._rows = Margins(numbers)
@@ -665,9 +664,9 @@ def _check_indicators(name: str, n_labels: int) -> None:
     """Raise ValueError if the indicators of rare labels are too many columns."""
     if n_labels > MAX_INDICATORS:
         raise ValueError(
-            f"{name} has {n_labels} distinct labels, many of which are rare, and needs a column "
-            f"for each label, at most {MAX_INDICATORS}. Merge rare labels, so that most labels "
-            "have ten rows or more"
+            f"{name} has {n_labels} distinct labels, many of which are rare. Each label needs a "
+            f"column, and at most {MAX_INDICATORS} columns are possible. Merge rare labels, so "
+            "that most labels have ten rows or more"
         )
 
 

@@ -634,7 +634,7 @@ def warn_of_dense_fit(n_samples: int) -> None:
     if n_samples > LARGEST_DENSE_ROWS:
         warn_user(
             f"a dense fit to {n_samples} rows needs about "
-            f"{BYTES_OF_A_PAIR * n_samples**2 / 1e9:.0f} GB of memory, and a time proportional to "
+            f"{BYTES_OF_A_PAIR * n_samples**2 / 1e9:.0f} GB of memory. The time is proportional to "
             "the cube of the number of rows. Pass fewer rows, or use an SSGEScoreEstimator with "
             "n_landmarks=1000"
         )

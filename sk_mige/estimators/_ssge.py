@@ -661,7 +661,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             warn_user(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
                 "training does not use. The score of a batch depends only on n_eigen, "
-                "eigen_threshold, alpha, bandwidth and kernel. Leave other parameters at defaults"
+                "eigen_threshold, alpha, bandwidth, kernel and a random projection. Leave other "
+                "parameters at defaults"
             )
 
 
@@ -844,7 +845,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
         """Return a projection (k, d) for batches of ``n_rows`` rows, or None for exact distances.
 
-        Exact distances cost less if k ≥ min(n_rows, n_features).
+        Exact distances take less time if k ≥ min(n_rows, n_features).
         """
         if isinstance(self.n_components, str):
             if min(n_rows, n_features) <= AUTO_COMPONENTS:

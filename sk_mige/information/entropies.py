@@ -20,8 +20,8 @@ from sk_mige.score.units import feature_units
 
 # Largest relative violation of linear relations by derivatives that rounding can cause.
 COPIES = 1e-6
-# Smallest part of exp(2 I) - 1 that scores describe, and value of exp(2 I) - 1 above which scores
-# are compared with neighbouring rows.
+# Smallest fraction of exp(2 I) - 1 that scores must describe, and value of exp(2 I) - 1 above which
+# scores are compared with neighbouring rows.
 DESCRIBED, STRONG = 0.25, 0.5
 # Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]
@@ -68,7 +68,7 @@ def read_variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[Variable], b
         found.append(Variable(name, rows, moved))
     if not axes:
         raise ValueError(
-            f"at least one derivative must be given, of {', '.join(named)}; got None for each"
+            f"at least one derivative of {', '.join(named)} must be given; got None for each"
         )
     if len(set(axes.values())) > 1:
         raise ValueError(
@@ -108,7 +108,7 @@ def gradient_terms(
 def with_undescribed(
     error: Tensor, variables: list[Variable], margins: str | None, score: ScoreFunction
 ) -> Tensor:
-    r"""Return the standard error, infinite if scores describe little of the information.
+    r"""Return the standard error, or infinity if scores describe little of the information.
 
     Let y be a coordinate of variance v, and x all other variables. The entropy of y is at most
     :math:`\tfrac12 \log 2 \pi e v`. By the inequalities of Stam and Jensen,
@@ -160,9 +160,9 @@ def with_undescribed(
     least = 0.5 * float(strength[undescribed].max().log1p())
     warn_user(
         f"the information is at least {least:.2f} nats, because neighbouring rows are similar, but "
-        "the scores do not describe it, and the standard error is infinite. The variables may "
-        "oscillate with each other, or successive rows may depend on each other. Pass more "
-        "samples, or project the variables to fewer coordinates"
+        "the scores do not describe this information. The standard error is infinite. The "
+        "variables may oscillate with each other, or successive rows may depend on each other. "
+        "Pass more samples, or project the variables to fewer coordinates"
     )
     return torch.full_like(error, torch.inf)
 

@@ -73,6 +73,6 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
 
 
 def _share_columns(x: Tensor, y: Tensor) -> bool:
-    """Return whether x and y together have an exact linear relation, but neither of them alone."""
+    """Return whether x and y together have an exact linear relation that neither has alone."""
     alone, other, both = (varying_units(z)[2] for z in (x, y, torch.cat([x, y], dim=1)))
     return alone is None and other is None and both is not None

@@ -151,7 +151,7 @@ def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
 
 
 def fold_gains(y: Tensor, settings: ScoreSettings, centers: Tensor, fold: Tensor) -> Tensor:
-    """Return the decrease of each fold's loss from the Gaussian, for each Tikhonov strength."""
+    """Return the loss of the Gaussian minus that of each Tikhonov strength, for each fold."""
     expansion, sums = _fold_sums(y, settings, centers, fold)
     vectors = orthonormal_sections(expansion.gram())
     losses = torch.stack([*fold_losses(expansion, vectors, sums, ALPHAS)])

@@ -22,7 +22,8 @@ from ._display import Axes, Display, check_shape, is_missing, last_step, real_nu
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.
 CHUNK_VALUES = 2**22
-# Rows from which I(x; z) is estimated, because the time is quadratic, and rows of a part.
+# Largest number of rows from which I(x; z) is estimated, because the time is quadratic, and number
+# of rows in a part.
 MAX_ROWS, PART_ROWS = 10_000, 1_024
 
 

@@ -21,7 +21,8 @@ MOST_CLASSES = 20
 MISSING = "0.8"
 # Largest number of class names along a colour bar.
 MOST_TICKS = 10
-# Most points among which matplotlib searches the best place of a legend. The search is slow.
+# Largest number of points for which matplotlib searches the best place of a legend. The search is
+# slow.
 MOST_FOR_BEST = 10_000
 
 

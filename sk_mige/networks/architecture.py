@@ -194,8 +194,8 @@ class Architecture:
         shape = tuple(network.feature_map(rows, self.layer).shape[1:])
         if self.local and len(shape) < 2:
             raise ValueError(
-                "local=True needs a layer whose output has at least two dimensions for each row, "
-                f"such as (channels, height, width), but layer={self.layer!r} has the output shape "
-                f"{shape}: name a layer before the flattening"
+                "local=True needs a layer whose output has two or more dimensions for each row, "
+                f"such as (channels, height, width). The output of layer={self.layer!r} has the "
+                f"shape {shape}: name a layer before the flattening"
             )
         return shape

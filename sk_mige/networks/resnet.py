@@ -16,8 +16,9 @@ from .encoders import MLPEncoder
 class ResNet18(nn.Sequential):
     """ResNet-18 for small images, with a 3 x 3 first convolution and without max-pooling.
 
-    Four stages of two residual blocks each follow the first convolution. Each of the stages 2 to 4
-    halves the height and width of its input. The output of stage 4 is averaged over all locations.
+    The first convolution is followed by stages of two residual blocks, by default four stages. Each
+    stage except the first halves the height and width of its input. The output of the last stage is
+    averaged over all locations.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class ResNet18(nn.Sequential):
         views are often computed from the output of a projector. The averaged features are then used
         as the representation.
     channels : sequence of int or int, default=(64, 128, 256, 512)
-        Channels of the four stages.
+        Channels of each stage.
 
     Notes
     -----

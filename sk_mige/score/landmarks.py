@@ -115,7 +115,7 @@ class LandmarkAccumulator:
     def _keys(self, points: Tensor) -> Tensor:
         """Return distances (n,) from a landmark in bandwidths, which are equal for equal rows.
 
-        Distances from the mean would be equal for all rows on a sphere.
+        Distances from the mean are not used, because all rows on a sphere have the same distance.
         """
         ex = self.expansion
         distances: Tensor = (ex.whitening(points) - ex.centers[0]).square().sum(1).sqrt()

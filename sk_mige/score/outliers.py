@@ -83,7 +83,7 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _frequent_codes(x: Tensor) -> Tensor:
     """Return a mask of equal values at an end of a column that are far from all other values.
 
-    Codes in a quarter to a half of the rows are frequent enough to be quartiles.
+    If a quarter to a half of the rows contain a code, a quartile is equal to the code.
     """
     codes = torch.zeros_like(x, dtype=torch.bool)
     if len(x) <= x.shape[1] or len(x) < 10 or x.device.type == "mps":

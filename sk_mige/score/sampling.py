@@ -45,8 +45,8 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 
     The radius :math:`r_0` is the 95 % quantile of the centres' radii, and :math:`r_1` is the
-    largest radius. However, :math:`r_1^2` is at least three standard deviations above the mean of
-    :math:`r^2` for a Gaussian. Without a base, the score is not changed.
+    largest radius. A smaller :math:`r_1^2` is replaced by the mean of :math:`r^2` for a Gaussian
+    plus three standard deviations. Without a base, the score is not changed.
     """
     base, alone = model.expansion.base, model.base_alone
     d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype

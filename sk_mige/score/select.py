@@ -95,7 +95,7 @@ def cross_validate_scores(
     """Compute the held-out Hyvärinen loss of each candidate on each split.
 
     Whitening, bandwidth and base are refitted on each training part. Each combination of split,
-    whitening, kernel and bandwidth costs one eigendecomposition. Gradient fields cost a second
+    whitening, kernel and bandwidth needs one eigendecomposition. Gradient fields need a second
     eigendecomposition, of a matrix as large as the kernel's numerical rank.
 
     Parameters
@@ -136,7 +136,7 @@ def select_candidate(
       candidates.
     * Among candidates within half a standard error of the top candidate, the candidate with the
       smallest norm of its correction is selected. Without a ``reference``, candidates are
-      excluded if their squared norm, for each row, exceeds twice the mean squared score.
+      excluded if their squared norm exceeds 2 n times the mean squared score, for n rows.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
       by less than two standard errors.
 

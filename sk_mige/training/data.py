@@ -252,7 +252,7 @@ def read_parts(
 
 
 def _loader_options(data: Any) -> Mapping[str, Any]:
-    """Return the options of the ``DataLoader`` that the user passed, or no options."""
+    """Return the options of the user's ``DataLoader``, or no options without a ``DataLoader``."""
     while isinstance(data, Subset):
         data = data.dataset
     rows = data.X if isinstance(data, ArrayDataset) else data

@@ -23,7 +23,7 @@ from .items import ItemRows
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
-# Queries of a part have at most PART_VALUES votes and neighbours, or are LEAST_QUERIES.
+# A part has LEAST_QUERIES queries, or more with at most PART_VALUES votes and neighbours.
 PART_VALUES, LEAST_QUERIES = 2**20, 256
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3

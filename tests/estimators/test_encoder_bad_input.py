@@ -149,7 +149,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"mode": InfoMax(local=True)}, r"local=True needs layer.*'conv.5' for encoder='conv'"),
         (
             {"mode": InfoMax(local=True, layer="hidden1")},
-            r"local=True needs a layer.*layer='hidden1' has the output shape \(16,\)",
+            r"local=True needs a layer.*layer='hidden1' has the shape \(16,\)",
         ),
         ({"mode": InfoMax(layer="conv")}, r"layer='conv' is not a submodule.*'hidden1'.*'Y'"),
         (

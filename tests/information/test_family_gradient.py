@@ -159,7 +159,7 @@ CONDITIONAL, TOTAL, TRANSFER = (
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: CONDITIONAL(*GOOD), "at least one derivative must be given, of x, y, z"),
+        (lambda: CONDITIONAL(*GOOD), "at least one derivative of x, y, z must be given"),
         (lambda: CONDITIONAL(GOOD[0][1:], *GOOD[1:], dy=MOVED[1]), "same number .* got 39, 40, 40"),
         (lambda: CONDITIONAL(*GOOD, dy=MOVED[1][1:]), "dy must have the shape of y"),
         (lambda: CONDITIONAL(*GOOD, dx=MOVED[0], dy=MOVED[:2].T), "dx, dy must .* parameters"),

@@ -392,7 +392,7 @@ def _cross_fit(
     permuted labels, which would need another calibration. The in-sample information is NaN for
     memorising candidates and with ``part``.
 
-    If columns are given for each fold, the classifiers use these columns only. For a fold without
+    If columns are given for each fold, the classifiers use only these columns. For a fold without
     columns, the prior is predicted. With ``part``, the classifiers are fitted to this part of the
     training rows. The normal scores are computed from the ranks among these rows.
     """

@@ -163,7 +163,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
             finite loss.
         UserWarning
             If Ctrl-C ended the training. The probe keeps the current weights. The warning is also
-            raised if outliers dominate the standard deviation of a column. Values of X that are too
+            given if outliers dominate the standard deviation of a column. Values of X that are too
             small for a batch norm, or whose squares overflow in float32, also cause the warning.
         """
         X = check_rows(self, X, reset=True)

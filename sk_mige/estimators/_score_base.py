@@ -400,7 +400,7 @@ class BaseScoreEstimator(ScoreTransformer):
         rate. For Gaussian data, the correlation of a sample with its starting point is about
         :math:`e^{-t}`. Between separate modes, chains mix more slowly.
 
-        The samples are suitable for visual inspection only. The estimated score is unreliable far
+        The samples are suitable only for visual inspection. The estimated score is unreliable far
         from the data. With a base, chains far from the data therefore follow the score of the base,
         for any bandwidth. Without a base, the score is close to 0 far from the data, and chains
         rarely return.

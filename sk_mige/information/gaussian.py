@@ -207,7 +207,7 @@ class _FirstDerivatives(torch.autograd.Function):
     """Multiples of the gradients with respect to mean and scale, without second derivatives.
 
     NumPy computes a part of the gradients, so autograd has no record of their dependence on mean
-    and scale. Without the errors, second derivatives would be 0.
+    and scale. Second derivatives raise an error, because autograd would return 0.
     """
 
     generate_vmap_rule = True

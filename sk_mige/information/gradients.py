@@ -104,7 +104,7 @@ def mutual_info_surrogate(
 
     The MIGE paper treats a deterministic encoder as circumstance I. Only the z-block of the joint
     score is needed, because x does not depend on the parameters φ of the encoder. The kernel
-    depends on x through squared distances only. The dimension of x therefore affects only the time
+    depends on x only through squared distances. The dimension of x therefore affects only the time
     of one matrix product.
 
     Parameters

@@ -134,11 +134,10 @@ def mutual_info_gradient(
         not. If a few extreme values dominate the variance of a column, and ``margins`` and
         ``score`` are None. If a column of y has fewer distinct values than a tenth of the number of
         samples. If the pairs lie close to a surface, so that the information is nearly infinite. If
-        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If
-        neighbouring rows share information that the scores do not describe, as for fast
-        oscillations. The standard error is then infinite. If the
+        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If the
         predictions of ``joint="distances"`` capture less than a tenth of the signal in y, or y has
-        more columns than the samples resolve.
+        more columns than the samples resolve. If neighbouring rows share information that the
+        scores do not describe, as for fast oscillations. The standard error is then infinite.
 
     Notes
     -----

@@ -240,8 +240,8 @@ def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
     The lowest attainable loss is -E|g|²/2. A correction with independent values at n rows far from
     each other has a squared norm of n times its mean square. A correction is implausible if its
     squared norm exceeds 2 n times the mean squared score. A loss a thousand times below the lowest
-    attainable loss is due to rounding errors at rows far from all other rows. The median over folds
-    is used, because rounding errors seldom affect most folds.
+    attainable loss is due to rounding errors at rows far from all other rows. The lowest loss is
+    taken from medians over folds, because rounding errors seldom affect most folds.
     """
     least = torch.where(finite, losses.median(0).values, math.inf).min()
     plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)

@@ -23,7 +23,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     ----------
     device : str or torch.device
         Name of a torch device, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto". The name
-        "auto" selects CUDA or the CPU only, because MPS has no float64.
+        "auto" selects only CUDA or the CPU, because MPS has no float64.
 
     Returns
     -------

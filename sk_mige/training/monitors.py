@@ -227,7 +227,7 @@ class EffectiveRank(Monitor):
 
     The numbers :math:`s_k` are the singular values of the centred representations. The rank is K if
     all K components are uncorrelated and have the same variance. The rank is 1 if the
-    representations vary along one direction only. A decreasing rank can indicate a collapse. If
+    representations vary along only one direction. A decreasing rank can indicate a collapse. If
     representations differ only by rounding errors, the rank is 0.
 
     Parameters

@@ -164,7 +164,7 @@ class JointBatchNorm(_BatchNorm):
     r"""Batch normalisation with the statistics of the joint batch, for CPUs and GPUs.
 
     Mean and variance are computed from the rows of all processes, and gradients flow through mean
-    and variance to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports GPUs only.
+    and variance to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports only GPUs.
 
     Parameters
     ----------

@@ -209,8 +209,8 @@ class BaseScoreEstimator(ScoreTransformer):
 
         Outside the data, the extrapolation of a wide kernel is unreliable. With a base, the
         potential is therefore constant beyond a distance :math:`r_0` from the nearest centre, along
-        a line away from the centre. The distance :math:`r_0` is half a bandwidth, or twice the
-        median distance between nearest centres, if larger. Beyond :math:`r_0`, the gradient of the
+        a line away from the centre. The distance :math:`r_0` is the larger of half a bandwidth and
+        twice the median distance between nearest centres. Beyond :math:`r_0`, the gradient of the
         log-density is not the score of :meth:`transform`. With two or more features, the
         log-density can jump where the nearest centre changes. Points between centres, such as
         points in a hole of the data, are not affected.

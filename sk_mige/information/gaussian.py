@@ -39,9 +39,8 @@ def gaussian_mutual_info(
     Notes). For dimensions up to several times the batch size M, the bias of the G-estimator is of
     order 1/M.
 
-    A representation with well-separated classes is far from Gaussian, and the distance between
-    classes does not affect the information. With ``labels`` y, the bound uses the covariance within
-    the classes,
+    If classes are well separated, larger distances between the classes increase the bound, but not
+    the information. With ``labels`` y, the bound uses the covariance within the classes,
 
     .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)

@@ -119,7 +119,7 @@ class ScoreCVDisplay(Display):
             positions = np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)
         values = np.unique(positions[~np.isnan(positions)])
         if not len(values):
-            raise ValueError(f"the grid has no candidates along param={param!r}")
+            raise ValueError(f"the grid has no candidates along param={param!r}: use another param")
         losses = {
             float(factor): np.array(
                 [loss[(factors == factor) & (positions == value)].min() for value in values]

@@ -89,9 +89,9 @@ class InfoMax(InformationDescription):
         the corruption hardly changes.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
-        shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
-        each view. With one view, the objective remains the information about the original rows. For
-        images, use :class:`sk_mige.training.ImageAugmentation`, which draws a random change for
+        shape ``(M, *input_shape)`` to a tensor of M rows, of any shape that the encoder accepts.
+        The function is called once for each view. With one view, the objective remains the
+        information about the original rows. For images, use :class:`sk_mige.training.ImageAugmentation`, which draws a random change for
         each image. Most torchvision transforms ``t`` make the same random change to all images of
         a batch. Use ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each
         image. Pickling the encoder requires a picklable function.

@@ -58,8 +58,8 @@ class LogDensity:
     :math:`c - y` is below 60 degrees. With a base, let r exceed :math:`r_0`, and let no centre be
     beyond y. The potential at y is then replaced by the potential at :math:`z + (y - z)\, r_0 / r`.
     Only the base then changes the density along a line away from z. In two or more dimensions, the
-    density can jump where the nearest centre changes. The distance :math:`r_0` is half a bandwidth,
-    or twice the median distance of centres to their nearest neighbours, if larger.
+    density can jump where the nearest centre changes. The distance :math:`r_0` is the larger of
+    half a bandwidth and twice the median distance of centres to their nearest neighbours.
 
     Attributes
     ----------

@@ -38,7 +38,7 @@ def leading_eigenpairs(
     eigenvalues : Tensor of shape (..., M)
         Eigenvalues in descending order.
     n_eigen : int, default=None
-        Number J of eigenvalues to keep. Takes precedence over ``eigen_threshold``.
+        Number J of eigenvalues to keep. ``n_eigen`` takes precedence over ``eigen_threshold``.
     eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
         Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
         fraction of the total. ``None`` or 1 keeps every eigenvalue above the rounding error. A

@@ -91,10 +91,11 @@ class InfoMax(InformationDescription):
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of M rows, of any shape that the encoder accepts.
         The function is called once for each view. With one view, the objective remains the
-        information about the original rows. For images, use :class:`sk_mige.training.ImageAugmentation`, which draws a random change for
-        each image. Most torchvision transforms ``t`` make the same random change to all images of
-        a batch. Use ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each
-        image. Pickling the encoder requires a picklable function.
+        information about the original rows. For images, use
+        :class:`sk_mige.training.ImageAugmentation`, which draws a random change for each image.
+        Most torchvision transforms ``t`` make the same random change to all images of a batch. Use
+        ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
+        Pickling the encoder requires a picklable function.
     n_views : int, default=1
         Number of views in a training step. A view is an independently augmented and corrupted copy
         of each row. With one view, the objective is the information between x and z. With two or

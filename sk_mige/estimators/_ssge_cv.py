@@ -139,8 +139,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen by the rules
           above.
-        - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
-          than that of the candidate chosen by the rules above.
+        - The default settings of :class:`SSGEScoreEstimator` are chosen if the grid contains them
+          and their mean loss is lower than that of the candidate chosen by the rules above.
         - If ``n_landmarks`` is a number, or with more than 2,048 rows, finalists are compared
           again, as described in the notes.
     cv_results_ : dict of ndarrays

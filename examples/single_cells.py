@@ -118,7 +118,7 @@ def measure(method, n_components, seed):
 
 # %%
 # For each split, the encoder with the highest ``score`` is one more line of the table. UMAP is
-# compared in two dimensions only.
+# compared only in two dimensions.
 
 rows, compared = [], []
 for n_components in (2, 10):

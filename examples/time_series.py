@@ -134,7 +134,7 @@ def representation(method, seed):
 # ------------
 #
 # Logistic regression evaluates each representation. Dynamic time warping (DTW) and MiniRocket are
-# standard classifiers of time series, and use the labelled series only.
+# standard classifiers of time series, and use only the labelled series.
 
 
 @Memory(PROGRESS, verbose=0).cache
@@ -207,7 +207,7 @@ draw_differences("time_series", drawn, ("dataset", "feature"), "points more than
 #
 # The next table lists the effective rank, and ``score`` in nats. On leaves, ``score`` chooses the
 # default network, one of the least accurate encoders. ``score`` rewards all information that the
-# values of a series share, also the information that an augmentation removes. ``score`` can
+# values of a series share, including the information that an augmentation removes. ``score`` can
 # therefore not choose an augmentation.
 #
 # .. results:: time_series

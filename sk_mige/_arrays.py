@@ -78,6 +78,11 @@ def check_plain_tensor(values: torch.Tensor, name: str) -> None:
         raise TypeError(
             f"{name} is a nested, quantized or meta tensor: pass a dense tensor of real numbers"
         )
+    check_dense(values, name)
+
+
+def check_dense(values: torch.Tensor, name: str) -> None:
+    """Raise TypeError for sparse tensors."""
     if values.layout != torch.strided:
         raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
 
@@ -92,8 +97,7 @@ def check_real(name: str, z: Any) -> torch.Tensor:
         raise ValueError(
             f"{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
         )
-    if z.layout != torch.strided:
-        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    check_dense(z, name)
     return z
 
 

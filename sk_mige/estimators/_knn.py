@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.training.monitors import VOTING, most_voted, neighbour_votes, unit_rows
+from sk_mige.training.monitors import VOTING, neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
 from ._base import DocLinkMixin, ProbabilisticClassifierMixin
@@ -119,14 +119,15 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
         ndarray of shape (n_samples, n_classes)
             Fractions of votes. Each row sums to 1.
         """
-        return self._of_neighbours(neighbour_votes, X)
+        return np.concatenate([*self._votes(X)])
 
     def _most_probable(self, X: Any) -> NDArray[np.int64]:
-        return self._of_neighbours(most_voted, X)
+        return np.concatenate([votes.argmax(1) for votes in self._votes(X)])
 
-    def _of_neighbours(self, function: Callable[..., NDArray[Any]], X: Any) -> NDArray[Any]:
+    def _votes(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        """Return an iterator over the votes for parts of the rows."""
         check_is_fitted(self, "_labels")
-        return function(
+        return neighbour_votes(
             self._rows,
             self._labels,
             as_numpy(check_samples(self, X, reset=False)),

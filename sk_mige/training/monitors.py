@@ -217,7 +217,7 @@ class OnlineKNN(OnlineProbe):
 
     def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         """Return the class with the most votes for each query."""
-        return most_voted(z, y, queries)
+        return np.concatenate([votes.argmax(1) for votes in neighbour_votes(z, y, queries)])
 
 
 class EffectiveRank(Monitor):
@@ -281,10 +281,7 @@ class EffectiveRank(Monitor):
         return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
 
-_checks_options = validate_params(VOTING, prefer_skip_nested_validation=True)
-
-
-@_checks_options
+@validate_params(VOTING, prefer_skip_nested_validation=True)
 def neighbour_votes(
     known: NDArray[Any],
     labels: NDArray[Any],
@@ -292,8 +289,8 @@ def neighbour_votes(
     *,
     n_neighbors: int = 200,
     temperature: float = 0.1,
-) -> NDArray[np.float64]:
-    r"""Return the fraction of nearest-neighbour votes for each class.
+) -> Iterator[NDArray[np.float64]]:
+    r"""Yield the fraction of nearest-neighbour votes for each class, for parts of the queries.
 
     A neighbour votes for its class with weight :math:`\exp(s / T)`, where s is the cosine
     similarity of neighbour and query.
@@ -312,46 +309,19 @@ def neighbour_votes(
     temperature : float, default=0.1
         Temperature T.
 
-    Returns
-    -------
-    ndarray of shape (m, n_classes)
-        Fractions of votes. Each row sums to 1.
+    Yields
+    ------
+    ndarray of shape (rows, n_classes)
+        Fractions of votes for the next queries. Each row sums to 1.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sk_mige.training.monitors import neighbour_votes
-    >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
+    >>> (votes,) = neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]]))
+    >>> votes.round(3)
     array([[1., 0.]])
     """
-    return np.concatenate([*_vote_parts(known, labels, queries, n_neighbors, temperature)])
-
-
-@_checks_options
-def most_voted(
-    known: NDArray[Any],
-    labels: NDArray[Any],
-    queries: NDArray[Any],
-    *,
-    n_neighbors: int = 200,
-    temperature: float = 0.1,
-) -> NDArray[np.int64]:
-    """Return the class index (m,) with the most votes, without storing the votes of all queries.
-
-    The parameters are those of :func:`neighbour_votes`.
-    """
-    parts = _vote_parts(known, labels, queries, n_neighbors, temperature)
-    return np.concatenate([votes.argmax(1) for votes in parts])
-
-
-def _vote_parts(
-    known: NDArray[Any],
-    labels: NDArray[Any],
-    queries: NDArray[Any],
-    n_neighbors: int,
-    temperature: float,
-) -> Iterator[NDArray[np.float64]]:
-    """Yield the votes (rows, n_classes) for successive parts of the queries."""
     from sklearn.neighbors import NearestNeighbors  # the import takes time
 
     labels = column_or_1d(labels, input_name="labels")

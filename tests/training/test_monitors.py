@@ -180,20 +180,21 @@ def test_codes_that_differ_by_rounding_only_have_rank_zero() -> None:
 @pytest.mark.parametrize("labels", [["a", "b"], [-1, 1], [0.0, 1.0], [0]])
 def test_votes_need_the_index_of_a_class_for_each_row(labels: Any) -> None:
     with pytest.raises(ValueError, match=r"labels must be indices|inconsistent numbers"):
-        neighbour_votes(np.eye(2), np.asarray(labels), np.eye(2))
+        next(neighbour_votes(np.eye(2), np.asarray(labels), np.eye(2)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_of_zeros_has_the_cosine_zero(dtype: type) -> None:
     known = np.array([[0, 0], [1, 2], [-1, 1]], dtype)  # cosines to [1, 0]: 0, .447, -.707
     queries = np.array([[1, 0], [0, 0]], dtype)
-    votes = neighbour_votes(known, np.arange(3), queries, temperature=1.0)
+    (votes,) = neighbour_votes(known, np.arange(3), queries, temperature=1.0)
     expected = np.exp([[0, 5**-0.5, -(0.5**0.5)], [0, 0, 0]])
     np.testing.assert_allclose(votes, expected / expected.sum(1, keepdims=True), rtol=1e-5)
 
 
 def test_near_neighbours_have_more_votes() -> None:
     known = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
-    votes = neighbour_votes(known, np.array([0, 1, 1]), np.array([[3.0, 0.0]]), temperature=0.5)
+    query = np.array([[3.0, 0.0]])
+    (votes,) = neighbour_votes(known, np.array([0, 1, 1]), query, temperature=0.5)
     weights = np.exp(np.array([1, 0, -1]) / 0.5)
     np.testing.assert_allclose(votes, [[weights[0], weights[1:].sum()]] / weights.sum())

@@ -102,11 +102,6 @@ class EncoderNet(NeuralNet):
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [pair for pair in super()._default_callbacks if pair[0] != "print_log"]
 
-    def initialize_criterion(self) -> EncoderNet:
-        """Use the given objective as criterion."""
-        self.criterion_ = self.criterion
-        return self
-
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> EncoderNet:
         """Create the optimizer. An error names the parameter."""
         try:

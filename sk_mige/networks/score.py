@@ -124,11 +124,7 @@ class ScoreNetwork(nn.Module):
             for weight, slope in zip(weights[1:-2], slopes, strict=False):
                 product = weight @ (slope[:, :, None] * product)
             product = (weights[-2] * product.mT).mT
-            if product.ndim == 2:
-                moved = slopes[-1] @ product
-            else:
-                moved = (slopes[-1][:, None] @ product)[:, 0]
-            return (outer * moved).sum(1) - trace
+            return (outer * (slopes[-1][:, None] @ product)[:, 0]).sum(1) - trace
 
         return divergence
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -440,13 +441,8 @@ def as_rows(X: Any) -> Any:
 
 def _is_integral(X: Any) -> bool:
     dtype = getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype):
-        return dtype.kind in "iub"
-    if isinstance(dtype, torch.dtype):
-        return not (dtype.is_floating_point or dtype.is_complex)
-    return hasattr(X, "__array_namespace__") and bool(
-        X.__array_namespace__().isdtype(dtype, ("integral", "bool"))
-    )
+    name = getattr(dtype, "name", str(dtype))  # such as "int64", "torch.int64" and "bool"
+    return re.fullmatch(r"(\w+\.)?(u?int\d+|bool)", name) is not None
 
 
 def is_constant(X: Any) -> bool:

@@ -77,24 +77,15 @@ class Objective(nn.Module):
         ValueError
             If ``previous`` lacks a learned part of the same name and shape.
         """
-        own = dict(self.named_parameters(recurse=False))
-        theirs = dict(previous.named_parameters(recurse=False))
-        parts = dict(previous.named_children())
-        learning = {n: part for n, part in self.named_children() if list(part.parameters())}
-        fits = all(name in theirs and theirs[name].shape == p.shape for name, p in own.items())
-        if not fits or any(
-            name not in parts or _shapes(part) != _shapes(parts[name])
-            for name, part in learning.items()
-        ):
+        learned = _shapes(self)
+        if not learned.items() <= _shapes(previous).items():
             raise ValueError(
                 "mode: the learned parameters of the objective have changed, for example by "
                 "another critic or prior matching; call fit with warm_start=False to restart "
                 "training"
             )
-        for name in own:
-            setattr(self, name, theirs[name])
-        for name in learning:
-            setattr(self, name, parts[name])
+        for name in {key.partition(".")[0] for key in learned}:
+            setattr(self, name, getattr(previous, name))
 
     def fitted_attributes(self) -> dict[str, float]:
         """Return attributes that the encoder sets after training, by name."""
@@ -160,11 +151,10 @@ class FunctionObjective(Objective):
 
     def continue_from(self, previous: Objective) -> None:
         """Reuse the module of the previous objective, with all parameters and buffers."""
+        super().continue_from(previous)
         theirs = getattr(previous, "loss", None)
-        if isinstance(self.loss, nn.Module):
-            super().continue_from(previous)
-            if isinstance(theirs, nn.Module):
-                self.loss = theirs
+        if isinstance(self.loss, nn.Module) and isinstance(theirs, nn.Module):
+            self.loss = theirs
 
 
 @dataclass(frozen=True)

@@ -255,18 +255,12 @@ class ShorthandMixin(BaseEstimator):
         dict
             Parameters by name.
         """
-        explicit: dict[str, Any] = {}
-        for name, value in self.get_params(deep=False).items():
-            if name in self._shorthands:
-                value = self._shorthands[name](value)
-            explicit[name] = value
-            if isinstance(value, ShorthandMixin):
-                nested = value.explicit_params()
-            elif isinstance(value, BaseEstimator):
-                nested = value.get_params()
-            else:
-                continue
-            explicit.update({f"{name}__{key}": part for key, part in nested.items()})
+        explicit = self.get_params()
+        for name, made in self._shorthands.items():
+            value = explicit[name] = made(explicit[name])
+            known = isinstance(value, ShorthandMixin)
+            nested = value.explicit_params() if known else value.get_params()
+            explicit |= {f"{name}__{key}": part for key, part in nested.items()}
         return explicit
 
 

@@ -194,16 +194,13 @@ def _split(item: Any, index: int) -> tuple[Any, Any]:
     """Return the input and the target of an item, or None for a missing target."""
     if isinstance(item, Mapping):
         return _split_mapping(item, index)
-    if not isinstance(item, tuple | list):
-        return item, None
-    if len(item) == 1:
-        return item[0], None
-    if len(item) == 2:
-        return item[0], item[1]
-    raise ValueError(
-        f"item {index} of X has {len(item)} parts, but an item is an input or a pair (input, "
-        "target). Return one tensor or a pair from the data set"
-    )
+    parts = (*item, None) if isinstance(item, tuple | list) else (item, None)
+    if len(parts) not in (2, 3):
+        raise ValueError(
+            f"item {index} of X has {len(item)} parts, but an item is an input or a pair (input, "
+            "target). Return one tensor or a pair from the data set"
+        )
+    return parts[0], parts[1]
 
 
 def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:

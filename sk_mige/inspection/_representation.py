@@ -234,7 +234,8 @@ def _color_labels(labels: NDArray[Any]) -> _Coloring:
     missing = is_missing(labels)
     known = labels[~missing]
     numbers = np.full(len(labels), np.nan)
-    if _are_numbers(known):
+    # The numbers of NumPy are Real, except for its booleans.
+    if all(isinstance(label, Real) and not isinstance(label, bool) for label in known):
         values = known.astype(np.float64)
         if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:
             numbers[~missing] = values
@@ -246,11 +247,3 @@ def _color_labels(labels: NDArray[Any]) -> _Coloring:
         classes, codes = np.unique(known.astype(str), return_inverse=True)
     numbers[~missing] = codes
     return _Coloring(numbers, [str(name) for name in classes])
-
-
-def _are_numbers(known: NDArray[Any]) -> bool:
-    if known.dtype.kind == "O":
-        return len(known) > 0 and all(
-            isinstance(label, Real) and not isinstance(label, bool | np.bool_) for label in known
-        )
-    return known.dtype.kind in "iuf"

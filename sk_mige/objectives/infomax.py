@@ -203,20 +203,18 @@ class InfoMax(InformationDescription):
 
     def network_settings(self) -> dict[str, Any]:
         """Return the settings of training inputs and codes, and the learned parts."""
-        names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
-        settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": self.learned_parts()}
+        learned = self.learned_parts()
+        return {**self._inputs(), "output_scale": self.output_scale, "information": learned}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the settings of the training inputs."""
-        return {
-            "head": "deterministic" if self.output_scale is None else "standardizing",
-            "corruption": float(self.corruption),
-            "augmentation": self.augmentation,
-            "n_views": int(self.n_views),
-            "layer": self.layer,
-            "local": self.local,
-        }
+        head = "deterministic" if self.output_scale is None else "standardizing"
+        return {"head": head, **self._inputs()}
+
+    def _inputs(self) -> dict[str, Any]:
+        """Return the settings of training inputs and of the inner layer."""
+        names = ("corruption", "augmentation", "n_views", "layer", "local")
+        return {name: getattr(self, name) for name in names}
 
     def build(self, problem: Problem) -> Objective:
         """Return a new objective, with newly initialised parameters if there are any."""

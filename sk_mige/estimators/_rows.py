@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from sklearn import get_config
+from sklearn.utils import gen_batches
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -302,8 +303,7 @@ def to_tensor(X: Any, device: torch.device) -> Tensor:
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Yield slices and tensors of few enough rows for Gram matrices with ``width`` columns."""
     rows = max(1, CHUNK_ELEMENTS // max(width, 1))
-    for start in range(0, X.shape[0], rows):
-        part = slice(start, min(start + rows, X.shape[0]))
+    for part in gen_batches(X.shape[0], rows):
         yield part, to_tensor(X[part], device)
 
 
@@ -410,15 +410,12 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
 
 def blocks(X: Any) -> Iterator[Any]:
     """Yield blocks of rows as arrays in the dtype of X."""
-    n, size = X.shape[0], BLOCK_ROWS
-    # The array standard does not define slices that end beyond the last row.
-    for start in range(0, n, size):
-        stop = min(start + size, n)
+    for part in gen_batches(X.shape[0], BLOCK_ROWS):
         if isinstance(X, ItemRows):
-            block = X.read(range(start, stop))
+            block = X.read(range(part.start, part.stop))
             yield (block.float() if block.dtype == torch.bfloat16 else block).cpu().numpy()
         else:
-            yield X[start:stop, :]
+            yield X[part, :]
 
 
 def as_rows(X: Any) -> Any:

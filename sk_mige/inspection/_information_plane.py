@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 from torch import Tensor
 
 from sk_mige._arrays import as_array
@@ -315,10 +315,9 @@ def _log_likelihood(
         return logits.double().log_softmax(-1).mean(0)
 
     indices, total = np.searchsorted(encoder.classes_, target), 0.0
-    for start in range(0, len(rows), PART_ROWS):
-        own = indices[start : start + PART_ROWS]
-        values = evaluate(module, log_p, rows[start : start + PART_ROWS])
-        total += float(values[np.arange(len(own)), own].sum())
+    for part in gen_batches(len(rows), PART_ROWS):
+        own = indices[part]
+        total += float(evaluate(module, log_p, rows[part])[np.arange(len(own)), own].sum())
     return total / len(rows)
 
 

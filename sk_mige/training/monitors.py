@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mige._arrays import readable
@@ -339,8 +339,8 @@ def neighbour_votes(
     search.fit(known)
     n_classes = int(labels.max()) + 1
     size = max(LEAST_QUERIES, PART_VALUES // (n_classes + n_neighbors))
-    for start in range(0, len(queries), size):
-        distances, indices = search.kneighbors(queries[start : start + size])
+    for part in gen_batches(len(queries), size):
+        distances, indices = search.kneighbors(queries[part])
         squares = np.square(distances, dtype=np.float64)  # 2 - 2 s
         weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
         votes = np.zeros((len(indices), n_classes))

@@ -88,31 +88,6 @@ def mean_over_processes(value: Tensor) -> Tensor:
     return total
 
 
-class _Gather(torch.autograd.Function):
-    """Function that gathers the rows of all processes, and sums gradients in the backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        size = torch.tensor([len(rows)], device=rows.device)
-        sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
-        dist.all_gather(sizes, size)
-        counts = [int(n) for n in sizes]
-        ctx.counts = counts
-        # Collectives need equal shapes, but the row counts of processes may differ by one.
-        padded = rows.new_zeros(max(counts), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        parts = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(parts, padded)
-        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (gradient,) = gradients
-        summed = gradient.contiguous().clone()
-        dist.all_reduce(summed)
-        return torch.split(summed, ctx.counts)[dist.get_rank()]
-
-
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     r"""Gather the rows of all processes in the order of their ranks, differentiably.
 
@@ -144,7 +119,17 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     """
     if not is_joint():
         return rows
-    joint: Tensor = _Gather.apply(rows.movedim(dim, 0).contiguous())  # type: ignore[no-untyped-call]
+    from torch.distributed.nn.functional import all_gather  # some builds of torch lack it
+
+    rows = rows.movedim(dim, 0)
+    size = torch.tensor([len(rows)], device=rows.device)
+    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, size)
+    counts = [int(n) for n in sizes]
+    # Collectives need equal shapes, but the row counts of processes may differ by one.
+    padding = rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])
+    parts = all_gather(torch.cat([rows, padding]))  # type: ignore[no-untyped-call]
+    joint = torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
     return joint.movedim(0, dim)
 
 

@@ -75,12 +75,11 @@ def input_alignment(
     mean_z, mean_x = sums[0] / n, sums[1] / n
     cov_z = sums[2] / n - mean_z.outer(mean_z)
     cov_zx = sums[3] / n - mean_z.outer(mean_x)
-    if not torch.isfinite(cov_z).all():
+    # The computed variance of a constant is the rounding error of its square, not 0. If z is not
+    # finite, a variance is NaN.
+    if not cov_z.diagonal().max() > ROUNDING * sums[2].diagonal().max() / n:
         return torch.eye(len(cov_z), dtype=torch.float32, device=cov_z.device)
     values, vectors = torch.linalg.eigh(cov_z)
-    # The computed variance of a constant is the rounding error of its square, not 0.
-    if values[-1] <= ROUNDING * sums[2].diagonal().max() / n:
-        return torch.eye(len(cov_z), dtype=torch.float32, device=cov_z.device)
     # The lower limit prevents division by 0 in directions in which z does not vary.
     inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
     whitened = inverse_root.T @ cov_zx  # LᵀW

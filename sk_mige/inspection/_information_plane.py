@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import entropy
 from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 from torch import Tensor
 
@@ -160,8 +161,7 @@ class InformationPlaneDisplay(Display):
         target = column_or_1d(y)
         if is_missing(target).any():
             raise ValueError("y has missing labels; pass labelled rows only")
-        shares = np.unique(target, return_counts=True)[1] / len(target)
-        entropy = float(-(shares * np.log(shares)).sum())
+        entropy_y = float(entropy(np.unique(target, return_counts=True)[1]))
         about_x, about_y, betas = [], [], []
         for estimator in estimators:
             encoder, rows = last_step(estimator, X)
@@ -171,11 +171,11 @@ class InformationPlaneDisplay(Display):
             encoder.transform(rows)
             rows = rows.detach() if isinstance(rows, Tensor) else np.asarray(rows)
             about_x.append(_information_about_x(encoder, rows, random_state))
-            about_y.append(entropy + _log_likelihood(encoder, rows, target, random_state))
+            about_y.append(entropy_y + _log_likelihood(encoder, rows, target, random_state))
             betas.append(encoder.beta_)
         labels = labels or [f"β = {beta:g}" for beta in betas]
         return cls.from_predictions(
-            about_x, about_y, labels=labels, entropy_y=entropy, ax=ax, **line_kw
+            about_x, about_y, labels=labels, entropy_y=entropy_y, ax=ax, **line_kw
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import entropy
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, gen_batches
@@ -277,8 +278,7 @@ class EffectiveRank(Monitor):
         # Equal rows differ by rounding errors, because networks compute in float32.
         rounding = 4 * np.finfo(np.float32).eps * np.abs(z).max() * np.sqrt(z.size)
         values = values[values > rounding]
-        shares = values / values.sum()
-        return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
+        return float(np.exp(entropy(values))) if len(values) else 0.0
 
 
 @validate_params(VOTING, prefer_skip_nested_validation=True)

@@ -240,8 +240,7 @@ class Trainer:
                 ) from error
             if missing is None:
                 raise
-            internal = ("batches", "_batch_count", "_best")
-            keys = [key for key in net.history[-1] if not key.endswith(internal)]
+            keys = [*_plain(net.history[-1])]
             raise ValueError(
                 f"callbacks: a callback monitors {missing[1]!r}, which no earlier callback "
                 f"records: monitor one of {keys}, or move the callback that records "

@@ -135,8 +135,6 @@ def moved(tensor: Tensor, device: str | torch.device) -> Tensor:
 
 
 def _exists(device: torch.device) -> bool:
-    if device.type == "cpu":
-        return True
     if device.type == "mps":
         return torch.backends.mps.is_available()
     try:

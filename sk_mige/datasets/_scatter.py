@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.stats import ortho_group
 
 
 class Scatter:
@@ -91,9 +92,7 @@ def random_covariance(
             "condition_number must be 1 for n_features=1; got "
             f"{condition_number}. Use n_features >= 2."
         )
-    # With the signs of R, the Q of a Gaussian matrix is uniform over rotations.
-    q, r = np.linalg.qr(rng.standard_normal((n_features, n_features)))
-    directions = q * np.sign(np.diag(r))
+    directions = ortho_group.rvs(n_features, random_state=rng)
     root = np.sqrt(condition_number)
     eigenvalues = np.geomspace(1 / root, root, n_features)
     covariance = (directions * eigenvalues) @ directions.T

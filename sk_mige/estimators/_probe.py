@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sk_mige._contexts import building, built_apart
-from sk_mige.networks import evaluate
+from sk_mige.networks import MLPEncoder, evaluate
 from sk_mige.objectives import FunctionObjective
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset, resident
@@ -176,7 +176,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         data = ArrayDataset(resident(to_rows(X), device), class_indices(y, self.classes_))
         with seeded(self._seed, device):
             with building(device):
-                self.module_ = _network(*self._sizes).to(device)
+                self.module_ = self._network().to(device)
             trainer = Trainer(
                 self.module_,
                 FunctionObjective(lambda logits, x, y: cross_entropy(logits, y), classifies=True),
@@ -217,6 +217,11 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         with threads_for(self.module_, nn.Identity(), self.batch_size):
             return evaluate(self.module_, lambda x: function(self.module_(x)), rows)
 
+    def _network(self) -> nn.Module:
+        n_features, hidden_size, n_classes, dropout = self._sizes
+        network = MLPEncoder(n_features, n_classes, hidden_size, dropout=dropout)
+        return network.float()  # for every default dtype of torch
+
     def _schedule(self) -> LRScheduler:
         falls = sorted({-(-int(self.max_epochs) * third // 3) for third in (1, 2)})
         return LRScheduler("MultiStepLR", milestones=falls, gamma=0.1)
@@ -235,17 +240,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if weights is not None:
             with built_apart(self._seed):
-                module = _network(*self._sizes).eval()
-                from_numpy(module, weights)
+                module = self._network().eval()
+                # Files of earlier versions have other names, in the same order.
+                from_numpy(module, dict(zip(module.state_dict(), weights.values(), strict=True)))
                 self.module_ = module.to(device_of_stored(self.device))
-
-
-def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:
-    return nn.Sequential(
-        # Batch normalisation subtracts the mean, so a bias in the preceding layer has no effect.
-        nn.Linear(n_features, hidden_size, bias=False),
-        nn.BatchNorm1d(hidden_size),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden_size, n_classes),
-    ).float()  # for every default dtype of torch

@@ -35,7 +35,7 @@ def test_the_network_is_deep_infomaxs_classifier() -> None:
     shapes = [tuple(p.shape) for p in probe.module_.parameters()]
     # Weights in, batch norm's two, weights out and their bias.
     assert shapes == [(200, 7), (200,), (200,), (3, 200), (3,)]
-    (dropout,) = [m for m in probe.module_ if isinstance(m, torch.nn.Dropout)]
+    (dropout,) = [m for m in probe.module_.modules() if isinstance(m, torch.nn.Dropout)]
     assert dropout.p == 0.1
 
 

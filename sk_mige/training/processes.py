@@ -188,22 +188,15 @@ class JointBatchNorm(_BatchNorm):
         # The variance of centred values: E[x²] - E[x]² loses digits if the mean is far from 0.
         variance = gather_rows(centred.square().sum(axes)[None]).sum(0) / n
         if self.track_running_stats:
-            self._remember(mean.detach(), variance.detach() * n / (n - 1))
+            stats: Any = self  # by torch's annotations, the buffers may be None
+            stats.num_batches_tracked += 1
+            share = 1 / float(stats.num_batches_tracked) if self.momentum is None else self.momentum
+            stats.running_mean.lerp_(mean.detach(), share)
+            stats.running_var.lerp_(variance.detach() * n / (n - 1), share)
         normal: Tensor = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
         return normal.to(kind)
-
-    @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        """Update the running averages."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
 
 
 def with_joint_batch_norms(module: nn.Module) -> nn.Module:

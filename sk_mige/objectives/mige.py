@@ -151,8 +151,6 @@ class MIGETerm(InformationTerm):
     0.3
     """
 
-    projection: Tensor | None
-
     def __init__(
         self,
         score: ScoreFunction,
@@ -168,18 +166,14 @@ class MIGETerm(InformationTerm):
         self.closed_form = closed_form
         by_value = closed_form and marginal in ("auto", "gaussian")
         self.is_upper_bound = by_value or marginal == "classes"
-        self.x_scale = x_scale
-        self.register_buffer("projection", projection, persistent=False)
+        self.joint = MIGEInfoMax(score, x_scale=x_scale, projection=projection)
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
         """Return a surrogate of I(x; z), and None because the term has no learned parts."""
         if self.marginal == "classes":
             return _within_classes(code, y), None
         if code.conditional is None and code.z.ndim == 2:
-            surrogate = mutual_info_surrogate(
-                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
-            )
-            return surrogate, None
+            return -self.joint(code, x, y), None
         surrogate = stochastic_mutual_info_surrogate(
             code.z,
             conditional=code.conditional if self.closed_form else None,

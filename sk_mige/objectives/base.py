@@ -373,7 +373,14 @@ class InformationTerm(nn.Module):
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, by default the log-determinant bound."""
+        """Return an upper bound of I(x; z) in nats, by default the log-determinant bound.
+
+        If the value of the term is an upper bound, this value is returned, which does not depend on
+        x. For ``"classes"``, the result is a bound of I(x; z | y).
+        """
+        if self.is_upper_bound:
+            value: Tensor = self(code, code.z, y)[0]
+            return value
         assert code.conditional is not None
         return gaussian_mutual_info(*code.conditional)
 

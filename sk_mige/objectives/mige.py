@@ -182,13 +182,6 @@ class MIGETerm(InformationTerm):
         )
         return surrogate, None
 
-    @torch.no_grad()
-    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound in nats of I(x; z), or of I(x; z | y) for ``"classes"``."""
-        if self.marginal == "classes":
-            return _within_classes(code, y)
-        return super().upper_bound(code, y)
-
 
 def _within_classes(code: Code, y: Tensor | None) -> Tensor:
     """Return an upper bound of I(x; z | y) in nats, without the entropy H(y) of the classes."""

@@ -57,9 +57,3 @@ class VariationalTerm(InformationTerm):
             width = softplus(self.rho) + 1e-4
             mean, scale = (mean - self.center) / width, scale / width
         return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean(), None
-
-    @torch.no_grad()
-    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return the mean divergence over rows in nats, without a gradient."""
-        divergence, _ = self.forward(code, code.z)
-        return divergence

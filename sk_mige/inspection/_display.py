@@ -91,17 +91,12 @@ def column_indices(
     if names is not None:
         known += f" or names from {list(names)}"
     pair = list(chosen) if isinstance(chosen, Iterable) and not isinstance(chosen, str) else []
-    found = [_index(column, names or []) for column in pair]
-    if len(found) != 2 or not all(0 <= index < n_columns for index in found):
+    order = list(names or [])
+    found = [order.index(c) if isinstance(c, str) and c in order else c for c in pair]
+    valid = [int(i) for i in found if isinstance(i, Integral) and int(i) in range(n_columns)]
+    if len(pair) != 2 or len(valid) != 2:
         raise ValueError(f"{name} must be two columns, {known}; got {chosen!r}")
-    return found[0], found[1]
-
-
-def _index(column: Any, names: Sequence[str]) -> int:
-    """Return the index of a column, or -1 for an unknown name or a value of another type."""
-    if isinstance(column, str):
-        return list(names).index(column) if column in names else -1
-    return int(column) if isinstance(column, Integral) else -1
+    return valid[0], valid[1]
 
 
 def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:

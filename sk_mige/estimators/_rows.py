@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import re
@@ -444,9 +443,7 @@ def _is_integral(X: Any) -> bool:
 
 def is_constant(X: Any) -> bool:
     """Return whether all rows of X are equal."""
+    first = next(blocks(X))[:1, :]
+    xp, _ = get_namespace(first)
     # If rows of the first block differ, as is usual, later blocks are not read.
-    parts = blocks(X)
-    block = next(parts)
-    xp, _ = get_namespace(block)
-    first = block[:1, :]
-    return all(bool(xp.all(first == part)) for part in itertools.chain([block], parts))
+    return all(bool(xp.all(first == part)) for part in blocks(X))

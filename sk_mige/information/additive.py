@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from sk_mige.information.components import independent_components
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.references import ArrayState, Reference, log_normal, whitener
+from sk_mige.information.references import ArrayState, DensityReference, log_normal, whitener
 from sk_mige.information.residuals import log_margins, outlying_distance, places_among
 
 # Largest number of columns for independent components, whose computation is slow.
@@ -21,7 +20,7 @@ MIN_SIGNIFICANCE = 3.0
 MAX_STEPS, MIN_CHANGE = 50, 1e-3
 
 
-class AdditiveReference(Reference):
+class AdditiveReference(DensityReference):
     r"""Linear regression of y on x, or of x on y, with noise that is independent of the regressors.
 
     The residual is :math:`r = y - x B`. The pointwise information is
@@ -77,19 +76,6 @@ class AdditiveReference(Reference):
                 self.of_x_, self.weights_, self.noise_ = of_x, weights, density
         return self
 
-    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
-        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
-        if self.of_x_:
-            alone = self.x_.log_density(x[:, self.varying_x_])
-        else:
-            alone = self.y_.log_density(y[:, self.varying_y_])
-        found = []
-        for shift in shifts:
-            noise = self.residuals(x, y.roll(shift, 0))[1]
-            marginal = alone if self.of_x_ else alone.roll(shift)
-            found.append(self.noise_.log_density(noise) - marginal)
-        return torch.stack(found)
-
     def residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the regressors and the residuals of rows.
 
@@ -126,6 +112,15 @@ class AdditiveReference(Reference):
         of_x = self.x_.log_density_of_scores(x[:, self.varying_x_])
         of_y = self.y_.log_density_of_scores(y[:, self.varying_y_])
         return self.pointwise(x, y) + of_x + of_y
+
+    def _joint(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.noise_.log_density(self.residuals(x, y)[1])
+
+    def _margin(self, z: Tensor, of_x: bool) -> Tensor:
+        if of_x != self.of_x_:  # the density of the noise is conditional on the regressors
+            return z.new_zeros(len(z))
+        alone, varying = (self.x_, self.varying_x_) if of_x else (self.y_, self.varying_y_)
+        return alone.log_density(z[:, varying])
 
 
 class _Density(ArrayState):

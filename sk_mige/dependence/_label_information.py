@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sk_mige.information.evidence import Z_90, Evidence
+from sk_mige.information.evidence import Z_90, Evidence, set_weights
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import MixtureReference
 from sk_mige.information.screening import MAX_COLUMNS, columns_of_labels
@@ -36,7 +36,7 @@ MEMORISING = ("neighbors", "boosting", "trees")
 # Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
-TOLERANCE, MIN_WEIGHT = 0.005, 0.05
+TOLERANCE = 0.005
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of
@@ -155,7 +155,7 @@ def choose_label_information(
         posteriors.append(as_fitted.astype(np.float32))
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
-    _weigh(judged, n)
+    set_weights(judged, TOLERANCE)
     used = [e for e in judged if e.weight]
     limits = 0.0
     for e in used:
@@ -533,15 +533,3 @@ def _smoothed(probability: Floats, log_prior: Floats, n: int) -> Floats:
 def _smoothing(n: int) -> float:
     """Return the weight of the prior in predicted probabilities."""
     return min(0.01, 5 / n)
-
-
-def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set the weights from differences in evidence, divided by their standard errors."""
-    best = max(judged, key=lambda e: e.evidence)
-    for e in judged:
-        error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)
-        e.weight = float(np.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2))
-    for _ in range(2):
-        total = sum(e.weight for e in judged)
-        for e in judged:
-            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0

@@ -17,6 +17,7 @@ from sk_mige.information.evidence import (
     Evidence,
     cross_fit,
     fitted_information,
+    set_weights,
 )
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms
 from sk_mige.information.references import (
@@ -36,7 +37,6 @@ MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Differences in evidence below .01 nats are treated as noise.
 TOLERANCE = 0.01
-MIN_WEIGHT = 0.05
 # Level of the test of correlations.
 LEVEL = 0.001
 
@@ -278,27 +278,14 @@ def ksg(x: Tensor, y: Tensor, numbers: Sequence[int] = KSG_NEIGHBORS) -> float:
 
 
 def weigh(judged: list[Evidence], x: Tensor, y: Tensor) -> None:
-    """Set the weights from differences in evidence, divided by their standard errors.
+    """Set the weights of the candidates.
 
     With few rows per column, copulas overfit, and their evidence can be below that of independence.
     If correlations are significant, the weight of independence is nevertheless 0.
     """
     if any(e.name in ELLIPTICAL for e in judged) and _are_correlated(x, y):
         judged[0].evidence = -math.inf
-    best = max(judged, key=lambda e: e.evidence)
-    for e in judged:
-        if math.isinf(e.evidence):
-            continue
-        difference = best.pointwise - e.pointwise
-        same = best.inputs == e.inputs
-        if same and best.log_density is not None and e.log_density is not None:
-            difference = best.log_density - e.log_density
-        error = max(TOLERANCE, float(difference.std()) / math.sqrt(len(x)))
-        e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
-    for _ in range(2):
-        total = sum(e.weight for e in judged)
-        for e in judged:
-            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
+    set_weights(judged, TOLERANCE)
 
 
 def _are_correlated(x: Tensor, y: Tensor) -> bool:

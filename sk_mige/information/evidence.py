@@ -19,6 +19,8 @@ N_SHUFFLES = 8
 LARGE = 0.5
 # Half of the width of a 90 % interval, in standard errors.
 Z_90 = 1.645
+# Smallest share of the total weight of a candidate that is used.
+MIN_WEIGHT = 0.05
 
 
 @dataclass
@@ -72,6 +74,32 @@ class Evidence(ArrayState):
     models: list[Any] = field(default_factory=list)
     weight: float = 0.0
     inputs: str = "columns"
+
+
+def set_weights(judged: list[Evidence], tolerance: float) -> None:
+    """Set the weights from differences in evidence, divided by their standard errors.
+
+    Parameters
+    ----------
+    judged : list of Evidence
+        Candidates, evaluated at the same rows.
+    tolerance : float
+        Smallest standard error in nats.
+    """
+    best = max(judged, key=lambda e: e.evidence)
+    for e in judged:
+        if math.isinf(e.evidence):
+            continue
+        difference = best.pointwise - e.pointwise
+        same = best.inputs == e.inputs
+        if same and best.log_density is not None and e.log_density is not None:
+            difference = best.log_density - e.log_density
+        error = max(tolerance, float(difference.std()) / math.sqrt(len(difference)))
+        e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
+    for _ in range(2):
+        total = sum(e.weight for e in judged)
+        for e in judged:
+            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:

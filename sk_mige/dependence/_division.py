@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -93,7 +90,7 @@ class DividedPair:
         parts = {
             n: Part(n, z, n not in ("X", "Y", "X numbers", "Y numbers")) for n, z in tables.items()
         }
-        sides = sorted((tuple(parts[n] for n in own if n in parts) for own in NAMES), key=_order)
+        sides = sorted((tuple(parts[n] for n in own if n in parts) for own in NAMES), key=order_key)
         self.fits = []
         if any(self.shared):
             entropy = Term((parts["X's shared values"],), (parts["Y's shared values"],), ())
@@ -184,14 +181,6 @@ class DividedPair:
             )
             for z, own, labels, atoms, clusters in sides
         ]
-
-
-def _order(side: tuple[Part, ...]) -> tuple[Any, ...]:
-    """Return a sort key of the parts of X or of Y."""
-    tables = [
-        p.values if p.is_label else Columns(p.name, p.values).transform(p.values) for p in side
-    ]
-    return order_key([replace(p, values=z) for p, z in zip(side, tables, strict=True)])
 
 
 def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:

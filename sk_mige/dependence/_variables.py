@@ -416,8 +416,8 @@ def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:
 
 def central_ranks(column: Array) -> NDArray[np.int64]:
     """Return the rank distances of the first eight rows from the median."""
-    distinct, ranks = np.unique(column, return_inverse=True)
-    return np.asarray(np.abs(2 * ranks.ravel()[:8] - len(distinct) + 1), dtype=np.int64)
+    codes = row_codes(column[:, None])
+    return np.abs(2 * codes[:8] - codes.max())
 
 
 def label_key(table: Array) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ class SharedValues:
     """
 
     def __init__(self, left: Array, right: Array) -> None:
-        pairs = _joined(left, right)
+        pairs = _keys(np.hstack([left, right]))
         counts = Counter(pairs)
         n, sizes = len(pairs), np.array(list(counts.values()))
         self.log_frequencies = {pair: float(np.log(size / n)) for pair, size in counts.items()}
@@ -70,7 +70,7 @@ class SharedValues:
                     f"{name} has values {unseen[:5]} that were not in the data passed to fit; "
                     "remove their rows"
                 )
-        pairs = _joined(left, right)
+        pairs = _keys(np.hstack([left, right]))
         return np.array([-self.log_frequencies.get(pair, np.inf) for pair in pairs])
 
     def permutation_test(self, n_permutations: int) -> float:
@@ -78,10 +78,9 @@ class SharedValues:
         return 1 / (1 + n_permutations)
 
 
-def _joined(left: Array, right: Array) -> list[str]:
-    """Return one string for each pair of labels."""
-    pairs = zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
-    return ["\n".join(pair) for pair in pairs]  # skops files have no tuples as keys
+def _keys(table: Array) -> list[str]:
+    """Return one string for each row, because skops files have no tuples as keys."""
+    return ["\n".join(map(str, row)) for row in table.tolist()]
 
 
 class KnownFunction:
@@ -89,15 +88,12 @@ class KnownFunction:
 
     def __init__(self, columns: list[int], causes: Array, effect: Array) -> None:
         self.columns = columns
-        self.values = dict(zip(self._keys(causes), effect.tolist(), strict=True))
+        self.values = dict(zip(_keys(causes[:, self.columns]), effect.tolist(), strict=True))
 
     def is_violated(self, causes: Array, effect: Array) -> NDArray[np.bool_]:
         """Return a mask of the rows whose effect differs from the known effect of the cause."""
-        pairs = zip(self._keys(causes), effect.tolist(), strict=True)
+        pairs = zip(_keys(causes[:, self.columns]), effect.tolist(), strict=True)
         return np.array([self.values.get(key, own) != own for key, own in pairs], dtype=bool)
-
-    def _keys(self, causes: Array) -> list[str]:
-        return ["\n".join(map(str, row)) for row in causes[:, self.columns].tolist()]
 
 
 def shared_columns(x: Array, y: Array) -> tuple[dict[int, list[int]], dict[int, list[int]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,13 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     g = torch.linalg.eigvalsh(gram).double().numpy().clip(0)[-n:]
     g = np.concatenate([np.zeros(n - len(g)), g])
     reached = (1 / (g + floor)).mean() >= 1
-    w = _unit_root(g, floor) if reached else _floor_root(g, floor)
+    if reached:
+        # The mean of 1 / (g + w) is 1 at the root, and at least 1 / (mean + w) by Jensen's
+        # inequality, so the root is at least 1 - mean. The function is convex and decreasing.
+        w = _root(g, max(1 - float(g.mean()), floor), lambda w, a: (a.sum() - n) / (a @ a))
+    else:
+        # The mean of w / (g + w) is the floor at the root. The function is concave and increasing.
+        w = _root(g, floor, lambda w, a: (floor * n - w * a.sum()) / (g @ a**2))
     inverse = torch.cholesky_inverse(ridge_factor(gram, w))
     log_det = float(np.log(g + w).sum()) + n * (1 - w)
     if reached:
@@ -291,28 +298,11 @@ def _continuation(
     )
 
 
-def _unit_root(g: np.ndarray, floor: float) -> float:
-    """Solve mean(1/(g + w)) = 1 for w, with ``floor`` as a lower bound."""
-    # By Jensen's inequality mean(1/(g + w)) >= 1/(mean + w), so the root is at least 1 - mean.
-    # The function is convex and decreasing, so Newton's steps approach the root from the left.
-    w = max(1 - float(g.mean()), floor)
+def _root(g: np.ndarray, w: float, step: Callable[[float, np.ndarray], float]) -> float:
+    """Approach a root from the left by Newton's steps, as a function of w and 1 / (g + w)."""
     for _ in range(50):
-        inverse = 1 / (g + w)
-        step = float((inverse.sum() - len(g)) / (inverse @ inverse))
-        w += step
-        if step <= 1e-12 * w:
-            break
-    return w
-
-
-def _floor_root(g: np.ndarray, floor: float) -> float:
-    """Solve mean(w/(g + w)) = ``floor`` for w, with ``floor`` as a lower bound."""
-    # The function is concave and increasing, so Newton's steps approach the root from the left.
-    w = floor
-    for _ in range(50):
-        inverse = 1 / (g + w)
-        step = float((floor * len(g) - w * inverse.sum()) / (g @ inverse**2))
-        w += step
-        if step <= 1e-12 * w:
+        change = float(step(w, 1 / (g + w)))
+        w += change
+        if change <= 1e-12 * w:
             break
     return w

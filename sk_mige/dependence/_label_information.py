@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -89,7 +90,7 @@ class LabelInformation:
         gain = np.zeros(len(scores))
         for e in self.candidates:
             for model in e.models if e.weight else ():
-                posterior = _log_posterior(model, scores, self.log_prior, len(self.labels))
+                posterior = model.log_posterior(scores)
                 share = e.weight / len(e.models)
                 gain += share * (posterior[np.arange(len(scores)), labels] - self.log_prior[labels])
         return gain
@@ -412,19 +413,19 @@ def _cross_fit(
         training.append(inner)
         probability[out] = _probability(fits[-1], scores[out], len(log_prior))
     as_fitted = _smoothed(probability, log_prior, len(labels))
+    posterior, chosen = np.empty_like(as_fitted), [(1.0, 0.0)] * len(fits)
     if name not in AS_FITTED:
         chosen = _calibrations(probability, labels, folds, log_prior)
-        for k, fold in enumerate(np.unique(folds)):
-            out, fits[k] = folds == fold, _Calibrated(fits[k], log_prior, chosen[k])
-            probability[out] = _calibrated(probability[out], log_prior, *chosen[k])
+    for k, fold in enumerate(np.unique(folds)):
+        out, fits[k] = folds == fold, _Posterior(fits[k], log_prior, len(labels), chosen[k])
+        posterior[out] = fits[k].calibrated(probability[out])
     needs_no_in_sample = part != ALL or name in MEMORISING
-    for model, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
+    for fit, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
         x, y = scores[inner], labels[inner]
-        own = _log_posterior(model, x, log_prior, len(labels))
-        if isinstance(model, _Table):
-            own[:, model.classes_] = np.log(model.frequencies(x).clip(1e-300))
+        own = fit.log_posterior(x)
+        if isinstance(fit.model, _Table):
+            own[:, fit.model.classes_] = np.log(fit.model.frequencies(x).clip(1e-300))
         inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
-    posterior = _smoothed(probability, log_prior, len(labels))
     return fits, posterior, float(np.mean(inside)) if inside else math.nan, as_fitted
 
 
@@ -437,8 +438,11 @@ def _fitted(
     """
     classes = np.unique(y)
     width = x.shape[1] if columns is None else len(columns)
-    if not width or len(classes) < 2:
-        return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
+    if not width:  # the frequencies in all rows, not only in the training rows
+        prior = np.exp(log_prior)
+        return DummyClassifier().fit(prior[:, None], np.arange(len(prior)), prior)
+    if len(classes) < 2:
+        return DummyClassifier().fit(x, y)
     if name == "quadratic" and width >= len(y):  # the covariances are singular
         name = "linear"
     used = x if columns is None else x[:, columns]
@@ -486,35 +490,22 @@ def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share:
     return (1 - share) * probability + share * np.exp(log_prior)
 
 
-class _Calibrated:
-    """Classifier with calibrated probabilities."""
+class _Posterior:
+    """Calibrated and smoothed probabilities of a classifier."""
 
-    def __init__(self, model: Any, log_prior: Floats, calibration: tuple[float, float]) -> None:
-        self.model, self.log_prior = model, log_prior
-        self.steepness, self.share = calibration
-        self.classes_ = np.arange(len(log_prior))
+    def __init__(
+        self, model: Any, log_prior: Floats, n: int, calibration: tuple[float, float]
+    ) -> None:
+        self.model, self.log_prior, self.n, self.calibration = model, log_prior, n, calibration
 
-    def predict_proba(self, x: Floats) -> Floats:
-        """Return the calibrated class probabilities of rows (n, d)."""
-        probability = _probability(self.model, x, len(self.classes_))
-        return _calibrated(probability, self.log_prior, self.steepness, self.share)
+    def log_posterior(self, x: Floats) -> Floats:
+        """Return the log-probabilities of the classes of rows (n, d)."""
+        return self.calibrated(_probability(self.model, x, len(self.log_prior)))
 
-
-class _Constant:
-    """Classifier with constant class probabilities."""
-
-    def __init__(self, posterior: Floats) -> None:
-        self.posterior = posterior
-        self.classes_ = np.arange(posterior.shape[1])
-
-    def predict_proba(self, x: NDArray[Any]) -> Floats:
-        """Return the class probabilities, one row per row of x."""
-        return np.repeat(self.posterior, len(x), axis=0)
-
-
-def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Floats:
-    """Return smoothed log-probabilities of the classes."""
-    return _smoothed(_probability(model, scores, len(log_prior)), log_prior, n)
+    def calibrated(self, probability: Floats) -> Floats:
+        """Return the log-probabilities from the probabilities of the classifier."""
+        own = _calibrated(probability, self.log_prior, *self.calibration)
+        return _smoothed(own, self.log_prior, self.n)
 
 
 def _probability(model: Any, scores: Floats, n_classes: int) -> Floats:

@@ -66,7 +66,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
     # Use a radius just below the distance, to count strictly nearer rows only.
     radius = np.nextafter(distances[:, -1], 0)
-    counts = [_within(_Margin(z), z, radius) for z in (left, right)]
+    counts = [_within(_tree(z), z, radius) for z in (left, right)]
     terms = digamma(n_neighbors) + digamma(len(left)) - sum(digamma(count) for count in counts)
     return torch.from_numpy(terms)
 
@@ -151,7 +151,7 @@ class NeighbourReference(Reference):
     def _build(self) -> None:
         left, right = self.x_.detach().numpy(), self.y_.detach().numpy()
         self._joint = cKDTree(np.hstack([left, right]))
-        self._margins = (_Margin(left), _Margin(right))
+        self._margins = (_tree(left), _tree(right))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes without the search trees."""
@@ -213,33 +213,12 @@ def _check_neighbours(n_neighbors: Any, n: int) -> None:
         raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of rows")
 
 
-class _Margin:
-    """Rows of one variable, sorted for one column, or in a search tree for several columns."""
-
-    def __init__(self, z: Rows) -> None:
-        self.sorted = np.sort(z[:, 0])
-        # Large leaves, because most of the counted rows are in leaves at the edge of the ball.
-        self.tree = None if z.shape[1] == 1 else cKDTree(z, leafsize=64)
+def _tree(z: Rows) -> cKDTree:
+    """Return a search tree for counts of rows of one variable."""
+    # Large leaves, because most of the counted rows are in leaves at the edge of the ball.
+    return cKDTree(z, leafsize=64)
 
 
-def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:
+def _within(tree: cKDTree, z: Rows, radius: Rows) -> NDArray[np.int64]:
     """Count the stored rows within each row's radius, in the maximum norm."""
-    if margin.tree is not None:
-        return margin.tree.query_ball_point(z, radius, p=np.inf, return_length=True)
-    column, ordered = z[:, 0], margin.sorted
-    upper, lower = _places(ordered, column, radius), _places(-ordered[::-1], -column, radius)
-    return upper + lower - len(ordered)
-
-
-def _places(ordered: Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:
-    """Return the number of sorted values v with v - z ≤ radius, for each z.
-
-    The sum of z and the radius has a rounding error. If v - z equals the radius, a search for the
-    sum may or may not count v. The values next to the sum are therefore compared by v - z.
-    """
-    edge, last = z + radius, len(ordered) - 1
-    place = np.searchsorted(ordered, edge, side="right")
-    before, after = ordered[(place - 1).clip(0)], ordered[place.clip(0, last)]
-    edge = np.where(after - z <= radius, after, edge)
-    edge = np.where(before - z > radius, np.nextafter(before, -np.inf), edge)
-    return np.searchsorted(ordered, edge, side="right")
+    return tree.query_ball_point(z, radius, p=np.inf, return_length=True)

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.metrics import pairwise_distances_argmin
 
 from sk_mige.information.evidence import Z_90
 from sk_mige.information.residuals import rounding_error
@@ -189,11 +188,10 @@ class Clusters:
 
     def transform(self, table: Array) -> NDArray[np.int64]:
         """Return the cluster of each row, which is the cluster of the nearest row of the graph."""
-        rows, points = self.rows, self._scaled(table)
-        if len(self.columns) > 1:
-            return self.codes[pairwise_distances_argmin(points, rows)]
-        middle = (rows[1:, 0] + rows[:-1, 0]) / 2  # a search is many times faster than distances
-        return self.codes[np.searchsorted(middle, points[:, 0])]
+        from sklearn.neighbors import NearestNeighbors  # the import takes time
+
+        nearest = NearestNeighbors(n_neighbors=1).fit(self.rows)
+        return self.codes[nearest.kneighbors(self._scaled(table), return_distance=False)[:, 0]]
 
     def merge(self, own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
         """Merge the clusters ``own`` of the rows until the clusters ``others`` determine them."""
@@ -208,20 +206,12 @@ class Clusters:
 
 
 def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the component of each sorted row in the graph of nearest rows."""
-    k = N_NEAREST
-    if len(rows) <= 2 * k:
+    """Return the component of each row in the graph of nearest rows."""
+    if len(rows) <= 2 * N_NEAREST:
         return np.zeros(len(rows), np.int64)
-    if rows.shape[1] > 1:
-        from sklearn.neighbors import kneighbors_graph  # the import takes time
+    from sklearn.neighbors import kneighbors_graph  # the import takes time
 
-        graph = kneighbors_graph(rows, k)
-        return connected_components(graph, directed=False)[1]
-    # Clusters of a single column end at gaps wider than the distances to the k-th next
-    # values on both sides.
-    spans, ends = rows[k:, 0] - rows[:-k, 0], np.full(k, np.inf)
-    both = np.maximum(np.append(ends, spans)[:-1], np.append(spans, ends)[1:])
-    return np.append(0, np.cumsum(np.diff(rows[:, 0]) > both))
+    return connected_components(kneighbors_graph(rows, N_NEAREST), directed=False)[1]
 
 
 def common_clusters(x: Array, y: Array) -> tuple[list[Clusters], list[Clusters]]:

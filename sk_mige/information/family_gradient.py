@@ -15,14 +15,10 @@ from sk_mige.information.axes import independent_columns
 from sk_mige.information.entropies import (
     Entropies,
     Variable,
-    gradient_terms,
     read_variables,
-    with_undescribed,
 )
-from sk_mige.information.errors import mean_and_error
 from sk_mige.information.lags import check_lag, past_and_present
-from sk_mige.information.sample_gradient import MutualInfoGradient, as_result
-from sk_mige.score import ScoreFunction
+from sk_mige.information.sample_gradient import MutualInfoGradient, gradient_of_entropies
 from sk_mige.score.outliers import warn_of_outliers
 
 # I(x; y | z) = H(x, z) + H(y, z) - H(z) - H(x, y, z)
@@ -103,7 +99,8 @@ def conditional_mutual_info_gradient(
     True
     """
     found, several = _variables({"x": (x, dx), "y": (y, dy), "z": (z, dz)}, margins)
-    return _estimate(found, CONDITIONAL, several, margins, standard_error, n_batches)
+    _check_joint(found)
+    return gradient_of_entropies(found, CONDITIONAL, several, margins, standard_error, n_batches)
 
 
 @on_cpu()
@@ -172,7 +169,8 @@ def total_correlation_gradient(
     pairs = zip(variables, derivatives, strict=True)
     found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)}, margins)
     entropies = [(1, [k]) for k in range(m)] + [(-1, list(range(m)))]
-    return _estimate(found, entropies, several, margins, standard_error, n_batches)
+    _check_joint(found)
+    return gradient_of_entropies(found, entropies, several, margins, standard_error, n_batches)
 
 
 @on_cpu()
@@ -241,8 +239,9 @@ def transfer_entropy_gradient(
     found, several = _variables({"source": (source, dsource), "target": (target, dtarget)}, margins)
     check_lag(lag, len(found[0].rows))
     (source_past, _), (past, present) = (_windows(series, lag) for series in found)
-    variables = [source_past, present, past]
-    return _estimate(variables, CONDITIONAL, several, margins, standard_error, n_batches)
+    parts = [source_past, present, past]
+    _check_joint(parts)
+    return gradient_of_entropies(parts, CONDITIONAL, several, margins, standard_error, n_batches)
 
 
 def _variables(
@@ -266,27 +265,9 @@ def _windows(series: Variable, lag: int) -> list[Variable]:
     return [series._replace(rows=own, moved=slope) for own, slope in pairs]
 
 
-def _estimate(
-    variables: list[Variable],
-    entropies: Entropies,
-    several: bool,
-    margins: str | None,
-    standard_error: str,
-    n_batches: int,
-) -> MutualInfoGradient:
-    _check_joint(torch.cat([variable.rows for variable in variables], dim=1))
-
-    def terms(rows: Tensor, score: ScoreFunction | None) -> tuple[Tensor, ScoreFunction]:
-        return gradient_terms([v.at(rows) for v in variables], entropies, margins, score)
-
-    n = len(variables[0].rows)
-    gradient, error, score = mean_and_error(terms, None, n, standard_error, n_batches)
-    error = with_undescribed(error, variables, margins, score)
-    return as_result(gradient, error, several)
-
-
-def _check_joint(joint: Tensor) -> None:
+def _check_joint(variables: list[Variable]) -> None:
     """Raise ValueError for too few samples, or if columns are linearly dependent."""
+    joint = torch.cat([variable.rows for variable in variables], dim=1)
     n, d = joint.shape
     if n < 3 * d:
         raise ValueError(

@@ -208,12 +208,14 @@ def mutual_info_gradient(
         check_noise(of_x.rows, of_y.rows)
     warn_of_ties("y", of_y.rows)
 
+    if joint == "coordinates":
+        return gradient_of_entropies(
+            [of_x, of_y], MUTUAL, several, margins, standard_error, n_batches, score
+        )
+
     def terms(rows: Tensor, settings: _Settings) -> tuple[Tensor, _Settings]:
         score, seen = settings
         own_x, own_y = of_x.at(rows), of_y.at(rows)
-        if joint == "coordinates":
-            found, score = gradient_terms([own_x, own_y], MUTUAL, margins, score)
-            return found, (score, None)
         if seen is None:
             seen = leave_one_out_predictions(own_x.rows, gaussianize_ranks(own_y.rows))
         else:
@@ -223,30 +225,41 @@ def mutual_info_gradient(
         found, score = gradient_terms([predicted, own_y], MUTUAL, margins, score)
         return found / seen.share, (score, seen)
 
-    gradient, error, (own, seen) = mean_and_error(
-        terms, (score, None), n, standard_error, n_batches
-    )
-    if seen is None:
-        error = with_undescribed(error, [of_x, of_y], margins, own)
-    else:
-        error = torch.hypot(error, gradient * UNSEEN * (1 - seen.share))
-        _warn_if_unseen(seen, of_x.rows)
-    return as_result(gradient, error, several)
+    start = score, None
+    gradient, error, (_, seen) = mean_and_error(terms, start, n, standard_error, n_batches)
+    if not seen.resolved:
+        warn_user(
+            f"{n} samples of {of_x.rows.shape[1]} columns of x predict little of y, so the "
+            "gradient can be far too small. Pass more samples, or project x to the relevant "
+            "coordinates"
+        )
+    return _as_result(gradient, torch.hypot(error, gradient * UNSEEN * (1 - seen.share)), several)
 
 
-def as_result(gradient: Tensor, error: Tensor, several: bool) -> MutualInfoGradient:
+def gradient_of_entropies(
+    variables: list[Variable],
+    entropies: Entropies,
+    several: bool,
+    margins: str | None,
+    standard_error: str,
+    n_batches: int,
+    score: ScoreFunction | None = None,
+) -> MutualInfoGradient:
+    """Return the gradient of a sum of entropies, with its standard error."""
+
+    def terms(rows: Tensor, score: ScoreFunction | None) -> tuple[Tensor, ScoreFunction]:
+        return gradient_terms([v.at(rows) for v in variables], entropies, margins, score)
+
+    n = len(variables[0].rows)
+    gradient, error, used = mean_and_error(terms, score, n, standard_error, n_batches)
+    return _as_result(gradient, with_undescribed(error, variables, margins, used), several)
+
+
+def _as_result(gradient: Tensor, error: Tensor, several: bool) -> MutualInfoGradient:
     """Return gradient and standard error as arrays (p,), or as floats without a parameter axis."""
     if several:
         return MutualInfoGradient(gradient.numpy(), error.numpy())
     return MutualInfoGradient(float(gradient[0]), float(error[0]))
-
-
-def _warn_if_unseen(seen: Predictions, x: Tensor) -> None:
-    if not seen.resolved:
-        warn_user(
-            f"{len(x)} samples of {x.shape[1]} columns of x predict little of y, so the gradient "
-            "can be far too small. Pass more samples, or project x to the relevant coordinates"
-        )
 
 
 def _leading_components(of_y: Variable) -> Variable:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sk_mige._contexts import built_apart, isolated
 from sk_mige.information.directions import related_directions
-from sk_mige.information.references import GaussianReference, Reference, pair_sums
+from sk_mige.information.references import GaussianReference, Reference, pair_sums, whitener
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
 # Variables with more columns are projected to canonical directions.
@@ -240,10 +240,7 @@ class CorrectedReference(Reference):
         plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
         if max(z.shape[1] for z in self._of_reference(x, y)) <= MAX_COLUMNS:
             return [(identity, identity) for identity in plain]
-        whiten = [
-            torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT).reshape(z.shape[1], -1))).mT
-            for z in (x, y)
-        ]
+        whiten = [whitener(torch.cov(z.mT).reshape(z.shape[1], -1))[0] for z in (x, y)]
         directions = related_directions(x @ whiten[0], y @ whiten[1]) or plain
         return [
             (identity, identity) if len(identity) <= MAX_COLUMNS else (white, axes)

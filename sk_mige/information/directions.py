@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from sk_mige.information.references import whitener
+
 # Significant canonical correlations exceed the largest correlation of independent data by this
 # factor.
 MARGIN = 1.1
@@ -55,21 +57,15 @@ def related_directions(x: Tensor, y: Tensor) -> list[Tensor] | None:
     n, (p, q) = len(x), (f.shape[1] for f in features)
     if p + q >= n:
         return None
-    factors = [torch.linalg.cholesky(torch.cov(f.mT)) for f in features]
-    white = [
-        torch.linalg.solve_triangular(factor, (f - f.mean(0)).mT, upper=False)
-        for factor, f in zip(factors, features, strict=True)
-    ]
-    left, correlations, right = torch.linalg.svd(white[0] @ white[1].mT / n)
+    whiten = [whitener(torch.cov(f.mT))[0] for f in features]
+    white = [(f - f.mean(0)) @ w for f, w in zip(features, whiten, strict=True)]
+    left, correlations, right = torch.linalg.svd(white[0].mT @ white[1] / n)
     edge = (math.sqrt(p * (n - q)) + math.sqrt(q * (n - p))) / n
     k = int((correlations > MARGIN * edge).sum())
     if k == 0:
         return None
     weights = [vectors[:, :k] * correlations[:k] for vectors in (left, right.mT)]
-    return [
-        _span(torch.linalg.solve_triangular(factor.mT, w, upper=True))
-        for factor, w in zip(factors, weights, strict=True)
-    ]
+    return [_span(w @ own) for w, own in zip(whiten, weights, strict=True)]
 
 
 def _with_radius(z: Tensor) -> Tensor:

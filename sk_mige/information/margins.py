@@ -63,10 +63,9 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     heights = torch.linspace(-edge, edge, n_knots, dtype=points.dtype, device=points.device)
     levels = ((torch.special.ndtr(heights) * n - 0.5) / (n - 1)).clamp(0, 1)
     knots = torch.quantile(points, levels, dim=0)
-    tied = (knots[1:] <= knots[:-1]).any(0)
-    values, derivative = _monotone_cubic(points, knots, heights[:, None].expand_as(knots))
-    for k in tied.nonzero().flatten().tolist():
-        values[:, k], derivative[:, k] = _with_ties(points[:, k], knots[:, k], heights)
+    columns = zip(points.mT.contiguous(), knots.mT.contiguous(), strict=True)
+    mapped = [_monotone_cubic(*pair, heights) for pair in columns]
+    values, derivative = (torch.stack(part, dim=1) for part in zip(*mapped, strict=True))
     derivative = (derivative / unit).to(dtype)
     if not bool(derivative.isfinite().all()):
         raise ValueError(
@@ -77,31 +76,26 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
 
 
 def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return values and derivatives at x of the monotone cubics through (knots, heights)."""
-    width = knots.diff(dim=0)
-    secant = heights.diff(dim=0) / width
+    """Return values and derivatives at x of the monotone cubic through (knots, heights).
+
+    Equal knots are a single knot, with the mean of their heights.
+    """
+    knots, owner, counts = torch.unique(knots, return_inverse=True, return_counts=True)
+    if len(knots) < 2:
+        return x - x.mean(), torch.ones_like(x)
+    heights = torch.zeros_like(knots).index_add_(0, owner, heights) / counts
+    width = knots.diff()
+    secant = heights.diff() / width
     # The slope is the secant at both ends, and Fritsch and Butland's harmonic mean in between.
     lean = (width[:-1] + 2 * width[1:]) / (3 * (width[:-1] + width[1:]))
     inner = secant[:-1] * secant[1:] / (lean * secant[1:] + (1 - lean) * secant[:-1])
     slope = torch.cat([secant[:1], inner, secant[-1:]])
-    cell = torch.searchsorted(knots.mT.contiguous(), x.mT.contiguous()).mT - 1
-    cell = cell.clamp(0, len(width) - 1)
-    h, chord = width.gather(0, cell), secant.gather(0, cell)
-    left, right = slope.gather(0, cell), slope.gather(0, cell + 1)
-    t = ((x - knots.gather(0, cell)) / h).clamp(0, 1)
+    cell = (torch.searchsorted(knots, x) - 1).clamp(0, len(width) - 1)
+    h, chord, left, right = width[cell], secant[cell], slope[cell], slope[cell + 1]
+    t = ((x - knots[cell]) / h).clamp(0, 1)
     bend, twist = 3 * chord - 2 * left - right, left + right - 2 * chord
-    values = heights.gather(0, cell) + h * t * (left + t * (bend + t * twist))
+    values = heights[cell] + h * t * (left + t * (bend + t * twist))
     return values, left + t * (2 * bend + t * 3 * twist)
-
-
-def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """Map one coordinate, with equal quantiles merged into one knot at their mean height."""
-    places, owner, counts = torch.unique(knots, return_inverse=True, return_counts=True)
-    if len(places) < 2:
-        return x - x.mean(), torch.ones_like(x)
-    means = torch.zeros_like(places).index_add_(0, owner, heights) / counts
-    values, derivative = _monotone_cubic(x[:, None], places[:, None], means[:, None])
-    return values[:, 0], derivative[:, 0]
 
 
 @one_by_one

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
-from sk_mige._arrays import check_finite, check_tensor
+from sk_mige._arrays import check_finite, check_tensor, readable
 from sk_mige._contexts import one_by_one
 from sk_mige.information._samples import check_count
 
@@ -120,14 +121,9 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     tensor([ 0.9674, -0.9674,  0.0000])
     """
     n = len(check_finite("z", check_tensor("z", z)))
-    ranks = torch.empty_like(z, dtype=torch.float64)
-    for k, column in enumerate(z.detach().mT.contiguous()):
-        _, owner, counts = torch.unique(column, return_inverse=True, return_counts=True)
-        # In float64, because torch multiplies integers and floats in its default dtype.
-        counts = counts.double()
-        ranks[:, k] = (counts.cumsum(0) - 0.5 * (counts + 1))[owner]
-    scores: Tensor = torch.special.ndtri((ranks + 0.5) / n)
-    return scores.to(_floating(z))
+    ranks = torch.from_numpy(rankdata(readable(z, "z"), axis=0)).contiguous()
+    scores: Tensor = torch.special.ndtri((ranks - 0.5) / n)
+    return scores.to(z.device, _floating(z))
 
 
 def _floating(z: Tensor) -> torch.dtype:

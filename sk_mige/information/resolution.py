@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -47,7 +46,7 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
     judged, views, seed = found.judged, found.views, found.seed
     error, missing, edges = _standard_error(judged, value), 0.0, 0.0
     if found.large:
-        error = math.hypot(error, _growth(judged, value, views, seed))
+        error = math.hypot(error, _growth(judged, views, seed))
     else:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
         missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
@@ -76,34 +75,47 @@ def _unconfirmed_by_copula(e: Evidence) -> float:
     return math.hypot(half / 2, half**2)
 
 
-def _growth(judged: list[Evidence], value: float, views: dict[str, Pair], seed: int) -> float:
+def _growth(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
     """Return the difference between the estimate and an extrapolation from half the rows.
 
     Ranks do not resolve structure finer than the spacing of neighbouring rows.
     """
     used = [e for e in judged if e.weight]
-    inputs = judged[0].inputs
-    halves = _of_halves([e.name for e in used], views, seed, inputs)
-    total = sum(e.weight * halves.get(e.name, e.value) for e in used)
-    return (value - total) / (math.sqrt(2) - 1) / Z_90
+    return sum(_gains_of_rows(used, views, seed, judged[0].inputs)) / Z_90
 
 
 def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
     """Return the information that more rows would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. Spacings of sorted values also resolve edges better with more rows. The
-    extrapolation assumes a bias proportional to 1 / sqrt(n). For a mixture in few dimensions,
-    nearest neighbours give a more accurate extrapolation.
+    components. Spacings of sorted values also resolve edges better with more rows. For a mixture in
+    few dimensions, nearest neighbours give a more accurate extrapolation.
     """
     few = _dimension(judged, views) <= MAX_NEIGHBOR_DIMENSIONS
     names = ("additive",) if few else ("mixture", "additive")
     used = [e for e in judged if e.name in names and e.weight]
-    if not used:
-        return 0.0
-    halves = _of_halves([e.name for e in used], views, seed)
-    more = sum(e.weight * max(0.0, e.value - halves.get(e.name, e.value)) for e in used)
-    return more / (math.sqrt(2) - 1)
+    return sum(max(0.0, gain) for gain in _gains_of_rows(used, views, seed)) if used else 0.0
+
+
+def _gains_of_rows(
+    used: list[Evidence], views: dict[str, Pair], seed: int, inputs: str = "columns"
+) -> list[float]:
+    """Return the weighted gain of each candidate from infinitely many rows.
+
+    The gain is extrapolated from the mean of the estimates from each half of the rows, for a bias
+    proportional to 1 / sqrt(n).
+    """
+    half = len(views[inputs][0]) // 2
+    folds = deal_folds(torch.arange(half), 3, seed)
+    values: dict[str, list[float]] = {}
+    for rows in (slice(0, half), slice(half, 2 * half)):
+        own = {name: (x[rows], y[rows]) for name, (x, y) in views.items()}
+        left, right = own[inputs]
+        own[inputs] = gaussianize_ranks(left), gaussianize_ranks(right)
+        for e in judge_references(own, [e.name for e in used], folds, seed, inputs):
+            values.setdefault(e.name, []).append(e.value)
+    gains = (e.weight * (e.value - statistics.mean(values.get(e.name, [e.value]))) for e in used)
+    return [gain / (math.sqrt(2) - 1) for gain in gains]
 
 
 def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) -> float:
@@ -205,22 +217,6 @@ def _cosines(z: Tensor) -> Tensor:
     frequencies = math.pi * torch.arange(1, N_COSINES + 1, dtype=z.dtype)
     cosines: Tensor = (frequencies[:, None] * torch.special.ndtr(z)[:, None]).cos()
     return math.sqrt(2) * cosines
-
-
-def _of_halves(
-    names: Sequence[str], views: dict[str, Pair], seed: int, inputs: str = "columns"
-) -> dict[str, float]:
-    """Return the mean of the estimates from each half of the rows."""
-    half = len(views[inputs][0]) // 2
-    folds = deal_folds(torch.arange(half), 3, seed)
-    values: dict[str, list[float]] = {}
-    for rows in (slice(0, half), slice(half, 2 * half)):
-        own = {name: (x[rows], y[rows]) for name, (x, y) in views.items()}
-        left, right = own[inputs]
-        own[inputs] = gaussianize_ranks(left), gaussianize_ranks(right)
-        for e in judge_references(own, names, folds, seed, inputs):
-            values.setdefault(e.name, []).append(e.value)
-    return {name: statistics.mean(own) for name, own in values.items()}
 
 
 def _standard_error(judged: list[Evidence], value: float) -> float:

@@ -19,7 +19,7 @@ from sk_mige.score import (
     whitening,
 )
 from sk_mige.score.folds import sample_folds
-from sk_mige.score.heldout import fold_losses
+from sk_mige.score.heldout import fold_losses, summed
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 
@@ -169,8 +169,5 @@ def _fold_sums(
 ) -> tuple[KernelExpansion, list[KernelSums]]:
     """Return the expansion with the given centres, and the sums of each fold."""
     expansion, _ = build_expansion(y, settings, centers=centers)
-    sums: list[KernelSums] = []
-    for k in range(int(fold.max()) + 1):
-        parts = [kernel_sums(expansion, rows) for rows in torch.split(y[fold == k], CHUNK)]
-        sums.append(sum(parts[1:], start=parts[0]))
-    return expansion, sums
+    chunks = [torch.split(y[fold == k], CHUNK) for k in range(int(fold.max()) + 1)]
+    return expansion, [summed(kernel_sums(expansion, rows) for rows in own) for own in chunks]

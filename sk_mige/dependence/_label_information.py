@@ -144,9 +144,9 @@ def choose_label_information(
     columns: dict[str, list[list[int]] | None] = dict.fromkeys(names)
     few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
     columns |= {name + FEW: few for name in names if any(few) and name != "table"}
-    rest = scores, labels, folds, log_prior, seed
+    table = _LabelledRows(scores, labels, folds, log_prior, seed)
     for name, own in columns.items():
-        fits, posterior, inside, as_fitted = _cross_fit(name, own, *rest)
+        fits, posterior, inside, as_fitted = table.cross_fit(name, own)
         gain = posterior[rows, labels] - log_prior[labels]
         held_out = float(gain.mean())
         in_sample = held_out if name.startswith(MEMORISING) else inside
@@ -162,7 +162,7 @@ def choose_label_information(
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
             continue
-        of_half = _gain_of_parts(2, e.name, columns[e.name], *rest)
+        of_half = table.gain_of_parts(2, e.name, columns[e.name])
         growth = e.pointwise.numpy() - of_half
         missing = max(0.0, float(growth.mean()))
         # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
@@ -172,7 +172,7 @@ def choose_label_information(
             e.in_sample = e.held_out + 2 * missing
             e.value = (e.in_sample + e.held_out) / 2
         elif missing > SIGNIFICANT * float(growth.std()) / n**0.5:
-            of_quarter = _gain_of_parts(4, e.name, columns[e.name], *rest)
+            of_quarter = table.gain_of_parts(4, e.name, columns[e.name])
             if float((of_half - of_quarter).mean()) < decay * missing:
                 decay = 2**0.25
         limit = e.held_out + missing / (decay - 1)
@@ -192,14 +192,6 @@ def choose_label_information(
         high = largest
     interval = (max(0.0, value - error, min(least, value)), high)
     return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
-
-
-def _gain_of_parts(n_parts: int, name: str, columns: list[list[int]] | None, *rest: Any) -> Floats:
-    """Return the mean held-out information of each row, for fits to parts of the training rows."""
-    _, labels, _, log_prior, _ = rest
-    fits = [_cross_fit(name, columns, *rest, part=slice(k, None, n_parts)) for k in range(n_parts)]
-    posterior = np.mean([fit[1] for fit in fits], axis=0)
-    return posterior[np.arange(len(labels)), labels] - log_prior[labels]
 
 
 def _unconfirmed(e: Evidence) -> float:
@@ -376,82 +368,102 @@ def _append_radius(scores: Floats) -> Floats:
     return np.hstack([scores, np.square(scores).sum(1, keepdims=True)])
 
 
-def _cross_fit(
-    name: str,
-    columns: list[list[int]] | None,
-    scores: Floats,
-    labels: Labels,
-    folds: Labels,
-    log_prior: Floats,
-    seed: int,
-    *,
-    part: slice = ALL,
-) -> tuple[list[Any], Floats, float, Floats]:
-    """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.
+@dataclass
+class _LabelledRows:
+    """Normal scores and labels of rows, for the cross-validation of classifiers."""
 
-    The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
-    permuted labels, which would need another calibration. The in-sample information is NaN for
-    memorising candidates and with ``part``.
+    scores: Floats
+    labels: Labels
+    folds: Labels
+    log_prior: Floats
+    seed: int
 
-    If columns are given for each fold, the classifiers use only these columns. For a fold without
-    columns, the prior is predicted. With ``part``, the classifiers are fitted to this part of the
-    training rows. The normal scores are computed from the ranks among these rows.
-    """
-    name = name.removesuffix(FEW)
-    original, probability = scores, np.zeros((len(labels), len(log_prior)))
-    fits: list[Any] = []
-    training, inside = [], []
-    for k, fold in enumerate(np.unique(folds)):
-        used = None if columns is None else columns[k]
-        out = folds == fold
-        inner = np.flatnonzero(~out)
-        if part != ALL:
-            inner = inner[part]
-            # Ranks among fewer rows have larger errors.
-            scores = _scores_among(original, original[inner])
-        fits.append(_fitted(name, used, scores[inner], labels[inner], log_prior, seed))
-        training.append(inner)
-        probability[out] = _probability(fits[-1], scores[out], len(log_prior))
-    as_fitted = _smoothed(probability, log_prior, len(labels))
-    posterior, chosen = np.empty_like(as_fitted), [(1.0, 0.0)] * len(fits)
-    if name not in AS_FITTED:
-        chosen = _calibrations(probability, labels, folds, log_prior)
-    for k, fold in enumerate(np.unique(folds)):
-        out, fits[k] = folds == fold, _Posterior(fits[k], log_prior, len(labels), chosen[k])
-        posterior[out] = fits[k].calibrated(probability[out])
-    needs_no_in_sample = part != ALL or name in MEMORISING
-    for fit, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
-        x, y = scores[inner], labels[inner]
-        own = fit.log_posterior(x)
-        if isinstance(fit.model, _Table):
-            own[:, fit.model.classes_] = np.log(fit.model.frequencies(x).clip(1e-300))
-        inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
-    return fits, posterior, float(np.mean(inside)) if inside else math.nan, as_fitted
+    def cross_fit(
+        self, name: str, columns: list[list[int]] | None, part: slice = ALL
+    ) -> tuple[list[Any], Floats, float, Floats]:
+        """Return classifiers, log-posteriors, in-sample information, uncalibrated log-posteriors.
 
+        The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
+        permuted labels, which would need another calibration. The in-sample information is NaN for
+        memorising candidates and with ``part``.
 
-def _fitted(
-    name: str, columns: list[int] | None, x: Floats, y: Labels, log_prior: Floats, seed: int
-) -> Any:
-    """Return a fitted classifier of the given columns, or of all columns for None.
+        If columns are given for each fold, the classifiers use only these columns. For a fold
+        without columns, the prior is predicted. With ``part``, the classifiers are fitted to this
+        part of the training rows. The normal scores are computed from the ranks among these rows.
+        """
+        name, folds, log_prior = name.removesuffix(FEW), self.folds, self.log_prior
+        scores, labels = self.scores, self.labels
+        probability = np.zeros((len(labels), len(log_prior)))
+        fits: list[Any] = []
+        training, inside = [], []
+        for k, fold in enumerate(np.unique(folds)):
+            used = None if columns is None else columns[k]
+            out = folds == fold
+            inner = np.flatnonzero(~out)
+            if part != ALL:
+                inner = inner[part]
+                # Ranks among fewer rows have larger errors.
+                scores = _scores_among(self.scores, self.scores[inner])
+            fits.append(self._fitted(name, used, scores[inner], labels[inner]))
+            training.append(inner)
+            probability[out] = _probability(fits[-1], scores[out], len(log_prior))
+        as_fitted = _smoothed(probability, log_prior, len(labels))
+        posterior, chosen = np.empty_like(as_fitted), [(1.0, 0.0)] * len(fits)
+        if name not in AS_FITTED:
+            chosen = self._calibrations(probability)
+        for k, fold in enumerate(np.unique(folds)):
+            out, fits[k] = folds == fold, _Posterior(fits[k], log_prior, len(labels), chosen[k])
+            posterior[out] = fits[k].calibrated(probability[out])
+        needs_no_in_sample = part != ALL or name in MEMORISING
+        for fit, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
+            x, y = scores[inner], labels[inner]
+            own = fit.log_posterior(x)
+            if isinstance(fit.model, _Table):
+                own[:, fit.model.classes_] = np.log(fit.model.frequencies(x).clip(1e-300))
+            inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
+        return fits, posterior, float(np.mean(inside)) if inside else math.nan, as_fitted
 
-    Without columns or with a single class, the probabilities are constant.
-    """
-    classes = np.unique(y)
-    width = x.shape[1] if columns is None else len(columns)
-    if not width:  # the frequencies in all rows, not only in the training rows
-        prior = np.exp(log_prior)
-        return DummyClassifier().fit(prior[:, None], np.arange(len(prior)), prior)
-    if len(classes) < 2:
-        return DummyClassifier().fit(x, y)
-    if name == "quadratic" and width >= len(y):  # the covariances are singular
-        name = "linear"
-    used = x if columns is None else x[:, columns]
-    if name == "linear" and all(np.ptp(used[y == label], axis=0).max() == 0 for label in classes):
-        name = "quadratic"  # without variation inside classes, linear discriminants do not exist
-    model = _classifier(name, len(y), len(classes), width, seed)
-    if columns is not None:
-        model = make_pipeline(FunctionTransformer(_select, kw_args={"columns": columns}), model)
-    return model.fit(x, y)
+    def gain_of_parts(self, n_parts: int, name: str, columns: list[list[int]] | None) -> Floats:
+        """Return the mean held-out information of each row, for fits to parts of the rows."""
+        parts = [slice(k, None, n_parts) for k in range(n_parts)]
+        posterior = np.mean([self.cross_fit(name, columns, part)[1] for part in parts], axis=0)
+        return posterior[np.arange(len(self.labels)), self.labels] - self.log_prior[self.labels]
+
+    def _fitted(self, name: str, columns: list[int] | None, x: Floats, y: Labels) -> Any:
+        """Return a fitted classifier of the given columns, or of all columns for None.
+
+        Without columns or with a single class, the probabilities are constant.
+        """
+        classes = np.unique(y)
+        width = x.shape[1] if columns is None else len(columns)
+        if not width:  # the frequencies in all rows, not only in the training rows
+            prior = np.exp(self.log_prior)
+            return DummyClassifier().fit(prior[:, None], np.arange(len(prior)), prior)
+        if len(classes) < 2:
+            return DummyClassifier().fit(x, y)
+        if name == "quadratic" and width >= len(y):  # the covariances are singular
+            name = "linear"
+        used = x if columns is None else x[:, columns]
+        # Without variation inside classes, linear discriminants do not exist.
+        if name == "linear" and not any(np.ptp(used[y == own], axis=0).any() for own in classes):
+            name = "quadratic"
+        model = _classifier(name, len(y), len(classes), width, self.seed)
+        if columns is not None:
+            model = make_pipeline(FunctionTransformer(_select, kw_args={"columns": columns}), model)
+        return model.fit(x, y)
+
+    def _calibrations(self, probability: Floats) -> list[tuple[float, float]]:
+        """Return, for each fold, the calibration with the largest likelihood of the other folds."""
+        n, labels, folds, log_prior = len(self.labels), self.labels, self.folds, self.log_prior
+        prior = np.exp(log_prior)[labels]
+        grid, likelihoods = list(product(STEEPNESS, SHARES)), []
+        for steepness in STEEPNESS:
+            own = _calibrated(probability, log_prior, steepness, 0.0)[np.arange(n), labels]
+            for share in SHARES:
+                rest = (1 - _smoothing(n)) * (1 - share)
+                likelihoods.append(np.log(rest * own + (1 - rest) * prior))
+        found = np.array(likelihoods)
+        return [grid[found[:, folds != fold].sum(1).argmax()] for fold in np.unique(folds)]
 
 
 def _scores_among(scores: Floats, known: Floats) -> Floats:
@@ -461,21 +473,6 @@ def _scores_among(scores: Floats, known: Floats) -> Floats:
         values, first = np.unique(known[:, k], return_index=True)
         found[:, k] = np.interp(column, values, own[first, k])
     return found
-
-
-def _calibrations(
-    probability: Floats, labels: Labels, folds: Labels, log_prior: Floats
-) -> list[tuple[float, float]]:
-    """Return, for each fold, the calibration with the largest likelihood of the other folds."""
-    n, prior = len(labels), np.exp(log_prior)[labels]
-    grid, likelihoods = list(product(STEEPNESS, SHARES)), []
-    for steepness in STEEPNESS:
-        own = _calibrated(probability, log_prior, steepness, 0.0)[np.arange(n), labels]
-        for share in SHARES:
-            rest = (1 - _smoothing(n)) * (1 - share)
-            likelihoods.append(np.log(rest * own + (1 - rest) * prior))
-    found = np.array(likelihoods)
-    return [grid[found[:, folds != fold].sum(1).argmax()] for fold in np.unique(folds)]
 
 
 def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share: float) -> Floats:

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sk_mige.information.evidence import Z_90
 from sk_mige.information.residuals import rounding_error
 
-from ._variables import Array, Columns, is_few, row_codes
+from ._variables import Array, Columns, check_known, is_few, row_codes
 
 # Repeated values are at least this share of the rows, and this number of rows.
 MIN_REPEATED, FEWEST = 0.05, 10
@@ -63,12 +63,9 @@ class SharedValues:
     def pmi(self, left: Array, right: Array) -> NDArray[np.float64]:
         """Return the pointwise information of new values, or -inf for pairs unseen in the fit."""
         for name, values, known in zip("XY", (left, right), self.known, strict=True):
-            unseen = np.setdiff1d(values, known).tolist()
-            if unseen:
-                raise ValueError(
-                    f"{name} has values {unseen[:5]} that were not in the data passed to fit; "
-                    "remove their rows"
-                )
+            check_known(
+                f"{name} has values {{}} that were", values.ravel().tolist(), known.tolist()
+            )
         pairs = _keys(np.hstack([left, right]))
         return np.array([-self.log_frequencies.get(pair, np.inf) for pair in pairs])
 
@@ -326,12 +323,8 @@ class ClassUnits:
     def transform(self, table: Array, labels: Array) -> NDArray[np.float64]:
         """Standardise or rank columns within classes, and omit columns constant in all classes."""
         numbers = self.columns.transform(table)
-        unseen = np.setdiff1d(labels, self.classes).tolist()
-        if unseen:
-            raise ValueError(
-                f"X and Y have the combinations of labels {unseen[:5]}, which were not in the data "
-                "passed to fit; remove their rows"
-            )
+        what = "X and Y have the combinations of labels {}, which were"
+        check_known(what, labels.tolist(), self.classes.tolist())
         owner = np.searchsorted(self.classes, labels)
         for k in self.ranked:
             numbers[:, k] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,15 @@ def check_names(name: str, values: Any, known: list[str] | None) -> None:
         )
 
 
+def check_known(what: str, values: Iterable[Any], known: Iterable[Any]) -> None:
+    """Raise ValueError for values that were not in the rows of the fit."""
+    unseen = sorted(set(values) - set(known))
+    if unseen:
+        raise ValueError(
+            f"{what.format(unseen[:5])} not in the data passed to fit; remove their rows"
+        )
+
+
 def warn_of_series(variables: Sequence[Array]) -> None:
     """Warn if at least two variables have a column that changes slowly from row to row.
 
@@ -200,12 +209,7 @@ class Columns:
         return column.astype(np.float64)
 
     def _codes(self, labels: Array, known: Array) -> NDArray[np.float64]:
-        unseen = sorted(set(labels.tolist()) - set(known.tolist()))
-        if unseen:
-            raise ValueError(
-                f"{self.name} has labels {unseen[:5]} that were not in the data passed to fit; "
-                "remove their rows"
-            )
+        check_known(f"{self.name} has labels {{}} that were", labels.tolist(), known.tolist())
         return np.searchsorted(known, labels).astype(np.float64)
 
 
@@ -322,11 +326,7 @@ class Labels:
         """Return the integer code of each label."""
         rows = _as_rows(table)
         codes = {tuple(row): k for k, row in enumerate(self.classes)}
-        unseen = sorted(set(rows) - set(codes))
-        if unseen:
-            raise ValueError(
-                f"labels {unseen[:5]} were not in the data passed to fit; remove their rows"
-            )
+        check_known("labels {} were", rows, codes)
         return np.array([codes[row] for row in rows], dtype=np.int64)
 
 

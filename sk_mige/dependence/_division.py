@@ -61,10 +61,9 @@ class DividedPair:
         self.clusters = common_clusters(*numbers)
         pair = self._with_relations(x, y)
         first, counts = np.unique(pair_codes(x, y), return_counts=True)
-        if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
-            functions = shared_columns(*(z[first] for z in pair))  # copies are not evidence
-        else:
-            functions = shared_columns(*pair)
+        are_copies = x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0)
+        rows = first if are_copies else slice(None)  # copies are not evidence
+        functions = shared_columns(*(z[rows] for z in pair))
         self.shared = [list(own) for own in functions]
         self.functions = [
             {str(k): KnownFunction(causes, z, effects[:, k]) for k, causes in own.items()}

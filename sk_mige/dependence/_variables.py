@@ -252,9 +252,7 @@ def has_names(table: Array) -> bool:
 
 def _named(table: Array) -> NDArray[np.bool_]:
     """Return a mask of the columns with strings or categories."""
-    if table.dtype.kind != "O":
-        return np.full(table.shape[1], table.dtype.kind in "US")
-    return np.array([_categories(column) is not None for column in table.T])
+    return np.array([_categories(column) is not None for column in table.T], dtype=bool)
 
 
 def is_few(column: Array, most: int = MAX_CLASSES) -> bool:

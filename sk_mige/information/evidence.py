@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.information.correction import CorrectedReference
-from sk_mige.information.references import ArrayState, Reference
+from sk_mige.information.references import ArrayState, DensityReference, Reference
 
 # Number of shuffles of the held-out rows for an estimate of the normaliser.
 N_SHUFFLES = 8
@@ -164,8 +164,7 @@ def cross_fit(
     """
     x, y = views[inputs]
     models = [] if first is None else [first]
-    pointwise = torch.empty(len(x), dtype=x.dtype)
-    log_density: Tensor | None = torch.empty_like(pointwise)
+    pointwise, log_density = torch.empty(2, len(x), dtype=x.dtype)
     inside, outside = [], []
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
@@ -178,11 +177,8 @@ def cross_fit(
         outside.append(float(pointwise[out].mean()))
         if not model.memorises:
             inside.append(float(held_out_information(model, x[~out], y[~out]).mean()))
-        density = model.log_density(x[out], y[out])
-        if density is None or log_density is None:
-            log_density = None
-        else:
-            log_density[out] = density
+        if isinstance(model, DensityReference):
+            log_density[out] = model.log_density(x[out], y[out])
     held_out = sum(outside) / len(outside)
     in_sample = sum(inside) / len(inside) if inside else held_out
     evidence = float(pointwise.mean())
@@ -191,8 +187,9 @@ def cross_fit(
     n = len(x) * (1 - 1 / len(models))
     fraction = max(0.0, 1 - (x.shape[1] + y.shape[1]) / n) / 2
     value = in_sample - fraction * (in_sample - held_out)
+    density = log_density if isinstance(models[0], DensityReference) else None
     return Evidence(
-        name, value, in_sample, held_out, evidence, pointwise, log_density, models, inputs=inputs
+        name, value, in_sample, held_out, evidence, pointwise, density, models, inputs=inputs
     )
 
 
@@ -240,7 +237,7 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
     tensor of shape (n,)
     """
     shuffled = model.shuffled(x, y, shuffles(len(x)))
-    return _normalised(shuffled, model.log_density(x[:1], y[:1]) is not None)
+    return _normalised(shuffled, isinstance(model, DensityReference))
 
 
 def shuffles(n: int) -> list[int]:

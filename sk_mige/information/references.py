@@ -64,10 +64,6 @@ class Reference(ArrayState, ABC):
         """
         return self.shuffled(x, y, [0])[0]
 
-    def log_density(self, x: Tensor, y: Tensor) -> Tensor | None:
-        """Return log r(x, y) of the rows, (n,), or None if the model is not a density."""
-        return None
-
     @abstractmethod
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
@@ -75,6 +71,10 @@ class Reference(ArrayState, ABC):
 
 class DensityReference(Reference):
     """Base class of densities with tractable marginal densities."""
+
+    @abstractmethod
+    def log_density(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the log-density of rows of normal scores, (n,)."""
 
     def coordinates(self, z: Tensor) -> Tensor:
         """Map normal scores to the coordinates in which the density is defined.

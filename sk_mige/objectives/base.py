@@ -77,14 +77,15 @@ class Objective(nn.Module):
         ValueError
             If ``previous`` lacks a learned part of the same name and shape.
         """
-        learned = _shapes(self)
-        if not learned.items() <= _shapes(previous).items():
+        learned, theirs = _shapes(self), _shapes(previous)
+        names = {key.partition(".")[0] for key in learned}
+        if learned != {key: s for key, s in theirs.items() if key.partition(".")[0] in names}:
             raise ValueError(
                 "mode: the learned parameters of the objective have changed, for example by "
                 "another critic or prior matching; call fit with warm_start=False to restart "
                 "training"
             )
-        for name in {key.partition(".")[0] for key in learned}:
+        for name in names:
             setattr(self, name, getattr(previous, name))
 
     def fitted_attributes(self) -> dict[str, float]:

@@ -167,6 +167,13 @@ def test_parameters_of_the_objective_itself_continue() -> None:
         Half(3).continue_from(before)
 
 
+def test_a_part_with_further_layers_does_not_continue() -> None:
+    after, before = (FunctionObjective(Centred()) for _ in range(2))
+    before.loss.add_module("further", nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="learned parameters of the objective have changed"):
+        after.continue_from(before)
+
+
 CONTINUED: dict[str, tuple[Any, Any]] = {
     "critic": (InfoMax("jsd"), InfoMax("jsd", corruption=0.1)),
     "moving average": (InfoMax("mine"), InfoMax("mine")),

@@ -148,6 +148,7 @@ class Checkpoint(Callback):
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
             net.optimizer_.load_state_dict(state["optimizer"])
+            self._check_moments(net.optimizer_)
         except Exception as error:  # an optimizer can raise any error for the state of another
             raise ValueError(
                 f"{self.path} is a checkpoint of another optimizer ({error}): set the optimizer "
@@ -179,6 +180,15 @@ class Checkpoint(Callback):
                 f"{found.get(key)} in the file and {wanted.get(key)} in this run. Set the "
                 "parameters of the first run, or use another path"
             )
+
+    def _check_moments(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise ValueError for moments of wrong shapes. A fused step would end the process."""
+        for group in optimizer.param_groups:
+            for weight in group["params"] if group.get("fused") else ():
+                for key, moment in optimizer.state[weight].items():
+                    wanted = torch.empty_like(weight) if key != "step" else torch.empty(())
+                    if (moment.shape, moment.stride()) != (wanted.shape, wanted.stride()):
+                        raise ValueError(f"{key!r} has a wrong layout, {tuple(moment.shape)}")
 
     def _check_run(self, theirs: dict[str, str]) -> None:
         if (name := _difference(self.run_, theirs)) is not None:

@@ -229,3 +229,18 @@ def test_a_file_of_other_tensors_is_no_checkpoint(X: np.ndarray, tmp_path: Path)
     torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match="not a checkpoint of this version"):
         MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("shape", [(1,), (2, 1, 1), ()])
+def test_moments_of_another_shape_are_refused(
+    X: np.ndarray, tmp_path: Path, optimizer: str, shape: tuple[int, ...]
+) -> None:
+    encoder = MIGEEncoder(**SMALL, optimizer=optimizer, callbacks=[Checkpoint(tmp_path / "run")])
+    encoder.fit(X)
+    state = torch.load(tmp_path / "run", weights_only=True)
+    for moments in state["optimizer"]["state"].values():
+        moments.update({key: torch.zeros(shape) for key in moments if key != "step"})
+    torch.save(state, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"run is a checkpoint of another optimizer .*layout"):
+        encoder.set_params(max_epochs=5).fit(X)

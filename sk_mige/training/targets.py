@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite
 from sklearn.utils._array_api import _max_precision_float_dtype, get_namespace_and_device, move_to
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
     _num_samples,
@@ -85,7 +85,8 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
         raise ValueError(
             "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
         )
-    check_classification_targets(y)
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(f"Unknown label type: {kind}. Pass labels, such as strings or integers")
     return np.asarray(y)
 
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from sk_mige import WeightedKNNClassifier
+from sk_mige import NonLinearProbe, WeightedKNNClassifier
 
 X, Y = load_digits(return_X_y=True)
 
@@ -83,3 +83,9 @@ def test_parameters_that_are_set_after_fit_are_checked(parameters: dict[str, Any
     model = WeightedKNNClassifier(9).fit(X[:90], Y[:90]).set_params(**parameters)
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
         model.predict(X)
+
+
+def test_few_rows_per_label_are_no_reason_to_warn() -> None:
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.r_[np.arange(18), np.arange(12)]
+    assert WeightedKNNClassifier(1).fit(X, y).score(X, y) == 1
+    assert NonLinearProbe(4, max_epochs=1).fit(X, y).score(X, y) <= 1

@@ -87,24 +87,22 @@ def check_dense(values: torch.Tensor, name: str) -> None:
         raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
 
 
-def check_real(name: str, z: Any) -> torch.Tensor:
-    """Return z, and raise an error unless z is a tensor of real numbers."""
+def check_real(name: str, z: Any, *, floating: bool = False, readable: bool = True) -> torch.Tensor:
+    """Return z, and raise TypeError unless z is a dense tensor of real, or floating, numbers."""
     if not isinstance(z, torch.Tensor):
         raise TypeError(
-            f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
+            f"{name} must be a tensor, got {type(z).__name__}: use torch.as_tensor({name})"
         )
-    if z.is_complex():
-        raise ValueError(
-            f"{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
-        )
-    check_dense(z, name)
+    (check_plain_tensor if readable else check_dense)(z, name)
+    if z.is_complex() or (floating and not z.is_floating_point()):
+        kind = "real and floating-point" if floating else "real"
+        raise TypeError(f"{name} must be {kind}, got {z.dtype}: convert it")
     return z
 
 
 def check_tensor(name: str, z: Any) -> torch.Tensor:
     """Return z, and raise an error unless z is a dense, real, nonempty tensor (n, d)."""
-    check_plain_tensor(check_real(name, z), name)
-    if z.ndim != 2 or 0 in z.shape:
+    if check_real(name, z).ndim != 2 or 0 in z.shape:
         raise ValueError(
             f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
         )

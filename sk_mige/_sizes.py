@@ -48,16 +48,16 @@ def as_image_shape(shape: Any) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def as_fraction(name: str, value: Any) -> float:
-    """Return a number from 0 to 1, or raise an error that names the argument."""
-    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r:.80}")
-    return float(value)
+def as_number(
+    name: str, value: Any, low: float = 0, high: float = math.inf, closed: str = "neither"
+) -> float:
+    """Return a number in an interval, or raise an error that names the argument.
 
-
-def as_number(name: str, value: Any, low: float = 0, high: float = math.inf) -> float:
-    """Return a number between two limits, or raise an error that names the argument."""
-    if not isinstance(value, Real) or not low < float(value) < high:
-        limits = "positive and finite" if high == math.inf else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {limits}; got {value!r:.80}")
+    The interval contains the limits that ``closed`` names: "neither", "left", "right" or "both".
+    """
+    left, right = closed in ("left", "both"), closed in ("right", "both")
+    number: Any = value if isinstance(value, Real) else math.nan
+    if not (low < number < high or (left and number == low) or (right and number == high)):
+        limits = f"{'[' if left else '('}{low}, {high}{']' if right else ')'}"
+        raise ValueError(f"{name} must be a number in {limits}; got {value!r:.80}")
     return float(value)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore, Seed
+from sk_mige._sizes import as_number
+
+from ._exact_score import LARGEST, ExactScore, Seed
 
 
 class BananaScore(ExactScore):
@@ -46,8 +45,8 @@ class BananaScore(ExactScore):
     """
 
     def __init__(self, curvature: float = 1.0, noise: float = 0.5) -> None:
-        check_scalar(curvature, "curvature", Real)
-        check_scalar(noise, "noise", Real, min_val=0, include_boundaries="neither")
+        as_number("curvature", curvature, -LARGEST, LARGEST)
+        as_number("noise", noise, 0, LARGEST)
         self.curvature = curvature
         self.noise = noise
         self.n_features = 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
+
+from sk_mige._sizes import as_number
 
 from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
@@ -51,7 +53,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     def __init__(self, n_features: int = 1, rho: float = 0.5) -> None:
         check_scalar(n_features, "n_features", Integral, min_val=1)
-        check_scalar(rho, "rho", Real, min_val=-1, max_val=1, include_boundaries="neither")
+        as_number("rho", rho, -1, 1)
         self._half = int(n_features)
         self.n_features = 2 * self._half
         self.rho = rho

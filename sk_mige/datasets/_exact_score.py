@@ -12,6 +12,9 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 
 Seed: TypeAlias = int | np.random.RandomState | None
 
+# Limit of parameters, so that their squares are finite.
+LARGEST = 1e100
+
 
 class ExactScore(ABC):
     r"""Score of a known density: a callable that maps points to :math:`\nabla \log q`.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore, Seed
+from sk_mige._sizes import as_number
+
+from ._exact_score import LARGEST, ExactScore, Seed
 
 
 class FunnelScore(ExactScore):
@@ -47,7 +49,7 @@ class FunnelScore(ExactScore):
 
     def __init__(self, n_features: int = 2, scale: float = 1.0) -> None:
         check_scalar(n_features, "n_features", Integral, min_val=2)
-        check_scalar(scale, "scale", Real, min_val=0, include_boundaries="neither")
+        as_number("scale", scale, 0, LARGEST)
         self.n_features = int(n_features)
         self.scale = scale
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state, check_scalar
 
 from ._exact_score import ExactScore, Seed
-from ._scatter import Scatter, random_covariance
+from ._scatter import Scatter, as_floats, random_covariance
 
 
 class GaussianScore(ExactScore):
@@ -133,7 +133,7 @@ def make_gaussian(
             raise ValueError(f"mean must be a number, a vector or 'random'; got {mean!r}.")
         centre = rng.standard_normal(n_features)
     else:
-        given = np.asarray(mean, dtype=np.float64)
+        given = as_floats("mean", mean)
         if given.shape not in [(), (n_features,)]:
             raise ValueError(
                 f"mean must be a number or have shape ({n_features},), as set by n_features; got "

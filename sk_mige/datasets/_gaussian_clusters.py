@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_random_state, check_scalar
 
-from ._exact_score import Seed
+from sk_mige._sizes import as_number
+
+from ._exact_score import LARGEST, Seed
 from ._gaussian_mixture import GaussianMixtureScore
 from ._scatter import Scatter, random_covariance
 
@@ -71,7 +73,7 @@ def make_gaussian_clusters(
     """
     check_scalar(n_features, "n_features", Integral, min_val=1)
     check_scalar(n_clusters, "n_clusters", Integral, min_val=2)
-    check_scalar(separation, "separation", Real, min_val=0, include_boundaries="neither")
+    as_number("separation", separation, 0, LARGEST)
     rng = check_random_state(random_state)
     covariance = random_covariance(n_features, condition_number if n_features > 1 else 1.0, rng)
     white = rng.standard_normal((n_clusters, n_features))
@@ -137,8 +139,8 @@ def make_gaussian_grid(
     """
     check_scalar(n_features, "n_features", Integral, min_val=1)
     check_scalar(n_components, "n_components", Integral, min_val=1)
-    check_scalar(std, "std", Real, min_val=0, include_boundaries="neither")
-    check_scalar(spacing, "spacing", Real, min_val=0)
+    as_number("std", std, 0, LARGEST)
+    as_number("spacing", spacing, 0, LARGEST, "left")
     rng = check_random_state(random_state)
     corners = spacing * rng.randint(2, size=(n_components, n_features))
     score = GaussianMixtureScore(corners, std**2)

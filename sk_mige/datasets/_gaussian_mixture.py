@@ -8,6 +8,7 @@ from scipy.special import logsumexp, softmax
 
 from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
+from ._scatter import as_floats
 
 
 class GaussianMixtureScore(ExactScore):
@@ -49,11 +50,11 @@ class GaussianMixtureScore(ExactScore):
     def __init__(
         self, means: ArrayLike, covariances: ArrayLike = 1.0, weights: ArrayLike | None = None
     ) -> None:
-        centres = np.asarray(means, dtype=np.float64)
+        centres = as_floats("means", means)
         if centres.ndim != 2 or 0 in centres.shape:
             raise ValueError(f"means must have shape (K, d); got {centres.shape}.")
         k, d = centres.shape
-        given = np.asarray(covariances, dtype=np.float64)
+        given = as_floats("covariances", covariances)
         if given.shape not in [(), (k,), (d, d), (k, d, d)]:
             raise ValueError(
                 f"covariances must be a number or have shape ({k},), ({d}, {d}) or ({k}, {d}, {d}) "
@@ -61,7 +62,7 @@ class GaussianMixtureScore(ExactScore):
             )
         each = given if given.ndim in (1, 3) else [given] * k
         self._components = [GaussianScore(m, c) for m, c in zip(centres, each, strict=True)]
-        shares = np.ones(k) if weights is None else np.asarray(weights, dtype=np.float64)
+        shares = np.ones(k) if weights is None else as_floats("weights", weights)
         if shares.shape != (k,) or not (np.isfinite(shares).all() and (shares > 0).all()):
             raise ValueError(
                 f"weights must be {k} positive numbers, one per mean; got {weights!r}."

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.stats import ortho_group
 
+from sk_mige._sizes import as_number
+
 
 class Scatter:
     """Location and positive definite matrix of an elliptical density.
@@ -16,14 +18,14 @@ class Scatter:
     """
 
     def __init__(self, location: ArrayLike, matrix: ArrayLike, name: str) -> None:
-        self.location: NDArray[np.float64] = np.array(location, dtype=np.float64, ndmin=1)
+        self.location = np.atleast_1d(as_floats("location", location))
         if self.location.ndim != 1 or not np.isfinite(self.location).all():
             raise ValueError(
                 "The location must be a finite vector of shape (d,); got shape "
                 f"{self.location.shape}."
             )
         d = len(self.location)
-        given = np.array(matrix, dtype=np.float64)
+        given = as_floats(name, matrix)
         if given.shape not in [(), (d,), (d, d)]:
             raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
         if given.ndim < 2:
@@ -76,6 +78,14 @@ class Scatter:
         return cho_solve((self.factor, True), centred.T).T
 
 
+def as_floats(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return a new array of floats, or raise an error that names the argument."""
+    try:
+        return np.asarray(values, dtype=np.float64).copy()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers, got {values!r:.80}") from error
+
+
 def random_covariance(
     n_features: int, condition_number: float, rng: np.random.RandomState
 ) -> NDArray[np.float64]:
@@ -83,8 +93,7 @@ def random_covariance(
 
     For the condition number 1, the result is the identity, as a vector of ones.
     """
-    if not (np.isfinite(condition_number) and condition_number >= 1):
-        raise ValueError(f"condition_number must be finite and >= 1; got {condition_number}.")
+    condition_number = as_number("condition_number", condition_number, 1, closed="left")
     if condition_number == 1:
         return np.ones(n_features)
     if n_features == 1:

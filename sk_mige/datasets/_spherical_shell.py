@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore, Seed
+from sk_mige._sizes import as_number
+
+from ._exact_score import LARGEST, ExactScore, Seed
 
 
 class SphericalShellScore(ExactScore):
@@ -52,8 +54,8 @@ class SphericalShellScore(ExactScore):
 
     def __init__(self, n_features: int = 3, radius: float = 3.0, noise: float = 0.3) -> None:
         check_scalar(n_features, "n_features", Integral, min_val=1)
-        check_scalar(radius, "radius", Real, min_val=0)
-        check_scalar(noise, "noise", Real, min_val=0, include_boundaries="neither")
+        as_number("radius", radius, 0, LARGEST, "left")
+        as_number("noise", noise, 0, LARGEST)
         self.n_features = int(n_features)
         self.radius = radius
         self.noise = noise

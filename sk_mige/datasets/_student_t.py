@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 from sklearn.utils import check_random_state, check_scalar
+
+from sk_mige._sizes import as_number
 
 from ._exact_score import ExactScore, Seed
 from ._scatter import Scatter, random_covariance
@@ -48,7 +50,7 @@ class StudentTScore(ExactScore):
     """
 
     def __init__(self, location: ArrayLike, scatter: ArrayLike = 1.0, df: float = 5.0) -> None:
-        check_scalar(df, "df", Real, min_val=0, include_boundaries="neither")
+        as_number("df", df)
         self._scatter = Scatter(location, scatter, "scatter")
         self.n_features = len(self._scatter.location)
         self.df = df

@@ -21,7 +21,7 @@ MIN_SAMPLES = 4
 
 def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     """Raise ValueError unless ``value`` is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str | None) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sk_mige._arrays import check_plain_tensor
+from sk_mige._arrays import check_real
 from sk_mige._contexts import is_differentiated, is_readable
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_same_length
@@ -18,21 +18,9 @@ from sk_mige.information._samples import check_same_length
 _WARNS = ContextVar("warnings of constant, few or swapped samples", default=True)
 
 
-def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
-    """Return the tensor, and raise TypeError for other types, layouts and dtypes."""
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
-        )
-    check_plain_tensor(value, name)
-    if value.is_complex() or (floating and not value.is_floating_point()):
-        raise TypeError(f"{name} must be real and floating-point, got {value.dtype}: convert it")
-    return value
-
-
 def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
     """Return samples as rows (M, d), and raise ValueError for fewer than two rows or no columns."""
-    samples = check_real_tensor(name, value, floating=floating)
+    samples = check_real(name, value, floating=floating)
     if samples.ndim == 0 or samples.shape[0] < 2 or samples.numel() == 0:
         raise ValueError(
             f"{name} must have a sample in each of two or more rows, shape (M, ...); got shape "
@@ -43,7 +31,7 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
 
 def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
     """Return a matrix, and raise ValueError unless the matrix has the given shape."""
-    matrix = check_real_tensor(name, value)
+    matrix = check_real(name, value, floating=True)
     shape = tuple(matrix.shape)
     if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
         expected = f"({'k' if rows is None else rows}, {columns})"
@@ -53,13 +41,24 @@ def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tenso
 
 def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
     """Return the tensor expanded to a shape, and raise ValueError if expansion is impossible."""
-    part = check_real_tensor(name, value)
+    part = check_real(name, value, floating=True)
     try:
         return part.expand(shape)
     except RuntimeError as error:
         raise ValueError(
             f"{name} must be broadcastable to shape {shape}; got shape {tuple(part.shape)}"
         ) from error
+
+
+def expanded_scale(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
+    """Return standard deviations expanded to a shape, and raise ValueError if one is negative."""
+    scale = expanded(name, value, shape)
+    if is_readable(values := scale.detach()) and bool((values < 0).any()):
+        raise ValueError(
+            f"{name} must hold positive standard deviations; got {float(values.min()):.3g}: apply "
+            "torch.nn.functional.softplus, or exp for log-scales"
+        )
+    return scale
 
 
 def check_codes(**codes: Any) -> list[Tensor]:

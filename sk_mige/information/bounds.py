@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.functional import softplus
 
-from sk_mige.information._tensors import check_real_tensor
+from sk_mige._arrays import check_real
+from sk_mige._sizes import as_number
 from sk_mige.score.precision import full_precision
 
 CLIP = 5.0  # SMILE's threshold
@@ -149,9 +150,7 @@ class DonskerVaradhan(Bound):
 
     def __init__(self, rate: float = 0.01) -> None:
         super().__init__()
-        if not 0 < rate <= 1:
-            raise ValueError(f"rate must be in (0, 1]; got {rate!r}")
-        self.rate = rate
+        self.rate = as_number("rate", rate, 0, 1, "right")
         self.register_buffer("log_average", torch.tensor(math.nan))
 
     def forward(self, scores: Tensor) -> BoundEstimate:
@@ -295,8 +294,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     >>> smile(torch.eye(3) * 9).value
     tensor(9.)
     """
-    if not clip > 0:
-        raise ValueError(f"clip must be positive; got {clip!r}")
+    as_number("clip", clip, closed="right")
     objective = jensen_shannon(scores).objective
     return BoundEstimate(_donsker_varadhan(scores, clip).detach(), objective, objective)
 
@@ -416,7 +414,7 @@ class _FunctionBound(Bound):
 
 
 def _check_pairs(scores: Tensor) -> None:
-    check_real_tensor("scores", scores)
+    check_real("scores", scores, floating=True)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < 2:
         raise ValueError(
             "scores must be a matrix (M, M) of all pairs of at least M = 2 samples; got shape "

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from sk_mige._arrays import check_real
 from sk_mige._sizes import as_number, as_size, as_sizes
-from sk_mige.information._tensors import check_real_tensor
 from sk_mige.information.bounds import BoundEstimate
 
 
@@ -215,7 +215,7 @@ def fit_critic(
             optimizer.zero_grad()
             pair = {"x": x, "y": y}
             # Copies, because autograd refuses tensors of inference mode.
-            scores = critic(*(check_real_tensor(*part).clone() for part in pair.items()))
+            scores = critic(*(check_real(*part, floating=True).clone() for part in pair.items()))
             (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return critic
@@ -227,7 +227,7 @@ def _widths(n_features_x: int, n_features_y: int) -> tuple[int, int]:
 
 def _flat(name: str, samples: Tensor) -> Tensor:
     """Return samples as rows (M, d)."""
-    return check_real_tensor(name, samples).flatten(1)
+    return check_real(name, samples, floating=True).flatten(1)
 
 
 def relu_network(n_in: int, hidden: Sequence[int] | int, n_out: int) -> nn.Sequential:

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_real
 from sk_mige._contexts import OneByOne, one_by_one
-from sk_mige.information._tensors import check_real_tensor, expanded
+from sk_mige._sizes import as_number
+from sk_mige.information._tensors import expanded_scale
 from sk_mige.score.precision import full_precision
 from sk_mige.score.spectrum import ridge_factor
 
@@ -55,7 +57,7 @@ def gaussian_mutual_info(
     mean : tensor of shape (M, d)
         Conditional means, one row for each input.
     scale : tensor broadcastable to (M, d)
-        Conditional standard deviations, positive.
+        Conditional standard deviations, positive. Values on a GPU are not checked.
     labels : int tensor of shape (M,), default=None
         Class index of each input, counted from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
@@ -104,13 +106,12 @@ def gaussian_mutual_info(
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    if check_real_tensor("mean", mean).ndim != 2 or 0 in mean.shape:
+    if check_real("mean", mean, floating=True).ndim != 2 or 0 in mean.shape:
         raise ValueError(
             f"mean must have one row for each input, shape (M, d); got {tuple(mean.shape)}"
         )
-    scale = expanded("scale", scale, tuple(mean.shape))
-    if not 0 < floor < 1:
-        raise ValueError(f"floor must be between 0 and 1, got {floor}")
+    scale = expanded_scale("scale", scale, tuple(mean.shape))
+    floor = as_number("floor", floor, 0, 1)
     members = mean.new_ones(len(mean), 1) if labels is None else _members(labels, mean)
     information: Tensor = _GaussianInformation.call(mean, scale, members, floor)[0]
     if labels is None:
@@ -123,7 +124,7 @@ def gaussian_mutual_info(
 def _members(labels: Tensor, like: Tensor) -> Tensor:
     """Return the indicators (M, C) of the classes in the batch."""
     # Copy the labels to the CPU once, because each check would otherwise wait for the device.
-    read = check_real_tensor("labels", labels, floating=False).cpu()
+    read = check_real("labels", labels).cpu()
     if read.is_floating_point() or read.shape != like.shape[:1] or bool((read < 0).any()):
         raise ValueError(
             f"labels must be {len(like)} class indices from 0, one for each row of mean; got "

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_real
+from sk_mige._sizes import as_number
 from sk_mige.information._samples import check_same_length
 from sk_mige.information._tensors import (
     check_codes,
     check_matrix,
-    check_real_tensor,
     check_samples,
     check_scores,
     warn_of_constant,
@@ -158,6 +159,7 @@ def mutual_info_surrogate(
     torch.Size([4, 192])
     """
     check_scores(score=score, joint_score=joint_score)
+    weight = _weight(x_scale)
     (flat,) = check_codes(z=z)
     if is_ssge(score):
         warn_of_few_rows("z", flat)
@@ -173,7 +175,7 @@ def mutual_info_surrogate(
     # Batched calls replace two calls each, because launches dominate the time on a GPU.
     both = torch.stack([sq_z, sq_x.detach().to(sq_z)])
     sigma_z, sigma_x = median_bandwidth(both)
-    joint = both[1].mul_(x_scale**2 * scale_ratio(sigma_x, sigma_z)).add_(sq_z)
+    joint = both[1].mul_(weight * scale_ratio(sigma_x, sigma_z)).add_(sq_z)
     if joint_score is None and is_ssge(score):
         sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
         of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
@@ -214,15 +216,20 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
-    check_real_tensor("sq_x", sq_x, floating=False)
-    check_real_tensor("sq_z", sq_z, floating=False)
+    check_real("sq_x", sq_x)
+    check_real("sq_z", sq_z)
     if sq_x.shape[-2:] != sq_z.shape[-2:] or sq_z.ndim < 2 or sq_z.shape[-1] != sq_z.shape[-2]:
         raise ValueError(
             "sq_x and sq_z must both have shape (..., M, M); got "
             f"{tuple(sq_x.shape)} and {tuple(sq_z.shape)}"
         )
     ratio = scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
-    return x_scale**2 * ratio * sq_x + sq_z
+    return _weight(x_scale) * ratio * sq_x + sq_z
+
+
+def _weight(x_scale: Any) -> float:
+    """Return the square of ``x_scale``. Beyond 1e15, rounding would remove the distances of z."""
+    return as_number("x_scale", x_scale, 0, 1e15, "left") ** 2
 
 
 def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tensor:

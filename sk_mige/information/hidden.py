@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sk_mige.information._tensors import check_codes, check_real_tensor, check_scores
+from sk_mige._arrays import check_real
+from sk_mige.information._tensors import check_codes, check_scores
 from sk_mige.information.gradients import (
     centred_scores,
     is_ssge,
@@ -101,7 +102,7 @@ def mean_hidden_mutual_info_surrogate(
     torch.Size([4, 50, 3])
     """
     check_scores(score=score)
-    if check_real_tensor("h", h).ndim != 3:
+    if check_real("h", h, floating=True).ndim != 3:
         raise ValueError(f"h must have shape (P, M, d_h), P parts of M rows; got {tuple(h.shape)}")
     check_codes(h=h.transpose(0, 1), z=z)
     if is_ssge(score):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from sk_mige._sizes import as_size
 from sk_mige.information.critics import relu_network
 
 
@@ -53,7 +54,7 @@ class PriorMatching(nn.Module):
         if prior not in ("uniform", "normal"):
             raise ValueError(f"prior must be 'uniform' or 'normal'; got {prior!r}")
         self.prior = prior
-        self.discriminator = relu_network(n_features, hidden, 1)
+        self.discriminator = relu_network(as_size("n_features", n_features), hidden, 1)
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Return the losses of the discriminator (z fixed) and of the encoder (D fixed)."""

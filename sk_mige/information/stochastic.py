@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from sk_mige._arrays import check_real
 from sk_mige._contexts import is_readable, is_transformed
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
 from sk_mige.information._tensors import (
     check_codes,
-    check_real_tensor,
     check_scores,
     expanded,
+    expanded_scale,
     warn_of_swapped_axes,
 )
 from sk_mige.information.gaussian import gaussian_mutual_info
@@ -276,7 +277,7 @@ def _slopes(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
 
 def _check_draws(z: Tensor) -> None:
     """Raise ValueError unless z has the shape (M, d) or (S, M, d), without axes of length 0."""
-    if check_real_tensor("z", z).ndim not in (2, 3) or 0 in z.shape:
+    if check_real("z", z, floating=True).ndim not in (2, 3) or 0 in z.shape:
         raise ValueError(
             "z must have shape (M, d), or (S, M, d) for S draws of each input; got "
             f"{tuple(z.shape)}"
@@ -297,4 +298,4 @@ def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tenso
         )
     shape = tuple(z.shape[-2:])
     mean = expanded("conditional's mean", conditional[0], shape)
-    return mean, expanded("conditional's scale", conditional[1], shape)
+    return mean, expanded_scale("conditional's scale", conditional[1], shape)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_real
+from sk_mige._sizes import as_number
 from sk_mige.information._tensors import (
     check_codes,
-    check_real_tensor,
     check_scores,
     warn_of_swapped_axes,
 )
@@ -84,11 +85,12 @@ def multiview_mutual_info_surrogate(
     True
     """
     check_scores(score=score)
-    if check_real_tensor("z", z).ndim != 3 or z.shape[0] < 2:
+    if check_real("z", z, floating=True).ndim != 3 or z.shape[0] < 2:
         raise ValueError(
             "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "
             f"{tuple(z.shape)}. For one view, use mutual_info_surrogate(x, z)"
         )
+    floor = as_number("floor", floor, closed="left")
     check_codes(z=z.flatten(0, 1))
     warn_of_swapped_axes(z, "views", 2)
     rows = marginal_rows(z)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mige._arrays import as_array
 from sk_mige.dependence import MutualInfoEstimator
+from sk_mige.information._samples import check_count
 
 from ._display import Axes, Display, check_shape, real_numbers
 
@@ -284,7 +285,7 @@ def _fit_subsets(
     """Fit copies of the estimator to nested subsets of the rows, in ascending order."""
     check_consistent_length(X, Y)
     n = len(X)
-    order = np.random.default_rng(random_state).permutation(n)
+    order = np.random.default_rng(check_count("random_state", random_state, 0)).permutation(n)
     fitted = []
     for size in _sizes(X, Y, sizes):
         rows = np.sort(order[:size])

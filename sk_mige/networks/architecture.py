@@ -93,8 +93,9 @@ class Architecture:
             raise ValueError(f"head={self.head!r} is unknown; use one of {sorted(HEADS)}")
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         if self.betas is not None:
-            low, high = self.betas
-            head = ConditionedHead(head, low, high, self.beta)
+            if not isinstance(self.betas, list | tuple) or len(self.betas) != 2:
+                raise ValueError(f"betas must be a pair (low, high); got {self.betas!r:.80}")
+            head = ConditionedHead(head, *self.betas, self.beta)
         encoder = self._encoder(head.n_inputs)
         decoder = None
         if self.n_targets:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_mige._sizes import as_fraction, as_size, as_sizes
+from sk_mige._sizes import as_number, as_size, as_sizes
 
 from .heads import Code, Head
 
@@ -78,7 +78,7 @@ class EncoderNetwork(nn.Module):
                 raise TypeError(f"{name} must be a torch.nn.Module, got {part!r:.80}")
         if not (augmentation is None or callable(augmentation)):
             raise TypeError(f"augmentation must be a function or None, got {augmentation!r:.80}")
-        self.corrupt = nn.Dropout(as_fraction("corruption", corruption))
+        self.corrupt = nn.Dropout(as_number("corruption", corruption, 0, 1, "both"))
         self.encoder = encoder
         self.head = head
         self.decoder = decoder

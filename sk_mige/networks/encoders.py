@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sk_mige._sizes import as_fraction, as_image_shape, as_size, as_sizes
+from sk_mige._sizes import as_image_shape, as_number, as_size, as_sizes
 
 
 class MLPEncoder(nn.Sequential):
@@ -56,7 +56,7 @@ class MLPEncoder(nn.Sequential):
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width, n_outputs = as_size("n_features", n_features), as_size("n_outputs", n_outputs)
-        dropout = as_fraction("dropout", dropout)
+        dropout = as_number("dropout", dropout, 0, 1, "both")
         for index, size in enumerate(as_sizes("hidden_layer_sizes", hidden_layer_sizes), start=1):
             # Batch normalisation subtracts the mean, so a bias of the linear layer has no effect.
             block: list[nn.Module] = [nn.Linear(width, size, bias=not batch_norm)]

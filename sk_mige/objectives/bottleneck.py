@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
+from sk_mige._sizes import as_number
 from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
@@ -94,12 +95,13 @@ class BottleneckLoss(Objective):
         self.likelihood = likelihood
         self.information = information
         self.classifies = isinstance(likelihood, ClassLikelihood)
-        self.beta = beta
+        self.beta = as_number("beta", beta, closed="left")
         self.max_information = max_information
         self.ramp = 1.0
         self.ranged = False
         start = None
         if max_information is not None:  # multiplicative steps cannot increase a β of 0
+            self.max_information = as_number("max_information", max_information)
             start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
         self.register_buffer("log_beta", start)
         self.register_buffer("reached", None if start is None else torch.tensor(math.nan))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sk_mige._sizes import as_size
 from sk_mige.information import ConcatenatedCritic, GaussianCritic, SeparableCritic, make_bound
 from sk_mige.networks import Code
 
@@ -82,6 +83,8 @@ class CriticBound(nn.Module):
     ) -> None:
         super().__init__()
         self.bound = make_bound(bound)
+        n_features = as_size("n_features", n_features)
+        n_components = as_size("n_components", n_components)
         self.normalize = nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
         if self.bound.critic == "density":
             self.critic: nn.Module = GaussianCritic(n_features, n_components)

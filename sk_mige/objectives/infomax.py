@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from sk_mige._sizes import as_number
 from sk_mige._warnings import warn_user
 from sk_mige.information import PriorMatching
 from sk_mige.networks import Code
@@ -52,7 +53,7 @@ class PriorMatched(Objective):
         self.objective = objective
         self.has_value = objective.has_value
         self.matching = PriorMatching(n_components)
-        self.weight = weight
+        self.weight = as_number("weight", weight, closed="left")
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the sum of objective, adversary loss and weighted prior-matching loss."""

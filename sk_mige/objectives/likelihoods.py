@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
+from sk_mige._sizes import as_number, as_size
+
 
 class ClassLikelihood(nn.Module):
     r"""Cross-entropy of logits and class indices in nats, with optional regularisers.
@@ -47,8 +49,8 @@ class ClassLikelihood(nn.Module):
         super().__init__()
         self.weight: Tensor | None
         self.register_buffer("weight", weight)
-        self.label_smoothing = label_smoothing
-        self.confidence_penalty = confidence_penalty
+        self.label_smoothing = as_number("label_smoothing", label_smoothing, 0, 1, "left")
+        self.confidence_penalty = as_number("confidence_penalty", confidence_penalty, closed="left")
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the mean loss over rows, for indices y (M,) and logits (M, C) or (S, M, C)."""
@@ -91,7 +93,7 @@ class GaussianLikelihood(nn.Module):
 
     def __init__(self, n_targets: int, *, learned: bool = True) -> None:
         super().__init__()
-        start = torch.full((n_targets,), 0.5413)  # softplus⁻¹(1)
+        start = torch.full((as_size("n_targets", n_targets),), 0.5413)  # softplus⁻¹(1)
         self.rho = nn.Parameter(start) if learned else None
 
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from sk_mige._sizes import as_size
 from sk_mige.networks import Code
 
 from .base import InformationTerm
@@ -46,6 +47,7 @@ class VariationalTerm(InformationTerm):
 
     def __init__(self, n_components: int, *, learned: bool = False) -> None:
         super().__init__()
+        n_components = as_size("n_components", n_components)
         self.center = nn.Parameter(torch.zeros(n_components)) if learned else None
         self.rho = nn.Parameter(torch.full((n_components,), 0.5413)) if learned else None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from sk_mige._arrays import check_real
 from sk_mige._contexts import is_readable
+from sk_mige._sizes import as_number
 from sk_mige._warnings import warn_user
 
 from .precision import full_precision
@@ -62,7 +62,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
             [9., 0.]])
     """
     for name, points in {"x": x, "y": x if y is None else y}.items():
-        check_real(name, points)
+        check_real(name, points, readable=False)
     sq, norms = squares_and_norms(x, y)
     if is_readable(sq) and sq.numel():
         _check_range(x, x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
@@ -134,7 +134,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     >>> median_bandwidth(squared_distances(torch.tensor([[0.0], [1.0], [3.0]])))
     tensor(2.)
     """
-    m = check_real("sq", sq).shape[-1]
+    m = check_real("sq", sq, readable=False).shape[-1]
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
     # Computed distances between equal rows are rounding errors of squared norms. The median squared
@@ -361,7 +361,7 @@ class InverseMultiquadric(Kernel):
     beta: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_positive("beta", self.beta)
+        as_number("beta", self.beta)
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""
@@ -446,7 +446,8 @@ class Multiscale(Kernel):
             raise ValueError(
                 f"factors must be a sequence of one width or more, got {self.factors!r}"
             )
-        _check_positive("factors", *factors)
+        for factor in factors:
+            as_number("factors", factor)
         # Attributes are set through object, because the dataclass is frozen.
         object.__setattr__(self, "factors", factors)
         object.__setattr__(self, "kernel", resolve_kernel(self.kernel))
@@ -462,12 +463,6 @@ class Multiscale(Kernel):
     def second(self, u: Tensor) -> Tensor:
         """Return the second derivative k''(u), elementwise."""
         return torch.stack([self.kernel.second(u / f**2) / f**4 for f in self.factors]).mean(0)
-
-
-def _check_positive(name: str, *values: Any) -> None:
-    for value in values:
-        if not isinstance(value, Real) or not 0 < float(value) < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
 
 def resolve_kernel(kernel: Kernel | str) -> Kernel:
@@ -495,7 +490,7 @@ def resolve_kernel(kernel: Kernel | str) -> Kernel:
     """
     if isinstance(kernel, Kernel):
         return kernel
-    if kernel not in KERNELS:
+    if not isinstance(kernel, str) or kernel not in KERNELS:
         names = ", ".join(map(repr, KERNELS))
         raise ValueError(f"kernel must be one of {names} or a Kernel, got {kernel!r}")
     return KERNELS[kernel]

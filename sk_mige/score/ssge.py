@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._contexts import is_readable
+from sk_mige._sizes import as_number
 
 from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
@@ -222,12 +223,11 @@ def stein_moments(
 
 def _check_spectrum(alpha: float, n_eigen: Any, eigen_threshold: float | None) -> None:
     """Raise ValueError for invalid parameters of the spectrum."""
-    if not 0 <= alpha < math.inf:
-        raise ValueError(f"alpha must be a finite number of at least 0; got {alpha!r}")
+    as_number("alpha", alpha, closed="left")
     if n_eigen is not None and (not isinstance(n_eigen, Integral) or n_eigen < 1):
         raise ValueError(f"n_eigen must be None or an int of at least 1; got {n_eigen!r}")
-    if eigen_threshold is not None and not 0 < eigen_threshold <= 1:
-        raise ValueError(f"eigen_threshold must be None or in (0, 1]; got {eigen_threshold!r}")
+    if eigen_threshold is not None:
+        as_number("eigen_threshold", eigen_threshold, 0, 1, "right")
 
 
 def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:

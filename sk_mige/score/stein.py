@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor
+from sk_mige._sizes import as_number, as_size
 
 from .kernels import (
     Kernel,
@@ -147,7 +148,7 @@ class SteinKernel:
         """Return the indices of selected rows, as in :func:`stein_thinning`."""
         objective = self.diagonal() / 2
         picked = []
-        for _ in range(n_points):
+        for _ in range(as_size("n_points", n_points)):
             picked.append(int(objective.argmin()))
             objective += self.matrix(self.take(slice(picked[-1], picked[-1] + 1)))[:, 0]
         return torch.tensor(picked, device=objective.device)
@@ -269,12 +270,13 @@ def stein_kernel(
         whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
     )
     y = white(exact)
-    width: Any = bandwidth  # the median distance is differentiable
     if isinstance(bandwidth, str):
         some = y[:: math.ceil(len(y) / MEDIAN_ROWS)]
         divisor = max(1.0, math.log(len(some))) ** 0.5 if bandwidth == "scaled-median" else 1.0
-        width = median_bandwidth(squared_distances(some)) / divisor
+        width: Any = median_bandwidth(squared_distances(some)) / divisor  # differentiable
         bandwidth = float(width.item())
+    else:
+        width = bandwidth = as_number("bandwidth", bandwidth)
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
     if errors is not None:

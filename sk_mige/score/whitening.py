@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._arrays import check_tensor
+from sk_mige._sizes import as_number
 
 from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
@@ -258,7 +259,7 @@ def fit_whitening(
     elif shrinkage == "ledoit-wolf":
         rho = ledoit_wolf_shrinkage(centred[usual], spectrum, d)
     else:
-        rho = float(shrinkage)
+        rho = as_number("shrinkage", shrinkage, 0, 1, "both")
     shrunk = (1 - rho) * spectrum + rho * scale
     # At shrinkage 0 a direction without variance, such as that of a constant column, would get an
     # infinite gain. The samples do not vary along the direction, so any large finite gain gives the

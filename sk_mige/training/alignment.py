@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sk_mige._contexts import isolated
+from sk_mige._sizes import as_number
 from sk_mige._warnings import warn_user
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 
@@ -64,6 +65,7 @@ def input_alignment(
     >>> (x / x.std(0) @ A).std(0)  # of the second input, then of the first
     tensor([3.2, 1.0])
     """
+    floor = as_number("floor", floor, closed="left")
     n = 0
     sums: list[Tensor] = []
     for x in batches:

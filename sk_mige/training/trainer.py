@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -20,6 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from sk_mige._contexts import isolated
+from sk_mige._sizes import as_number, as_size
 from sk_mige._warnings import warn_user
 from sk_mige.objectives import Objective
 
@@ -134,8 +137,8 @@ class Trainer:
             module,
             objective,
             optimizer=make_optimizer(optimizer, device),
-            lr=lr,
-            batch_size=int(batch_size),
+            lr=as_number("lr", lr, closed="left"),
+            batch_size=as_size("batch_size", batch_size),
             dataset=ArrayDataset,
             train_split=None,
             callbacks=_all_callbacks(self._callbacks, self.verbose),
@@ -143,7 +146,7 @@ class Trainer:
             verbose=max(0, self.verbose - 1),
             **joint,
         )
-        self.net.epochs_before = int(epochs_before)
+        self.net.epochs_before = int(as_number("epochs_before", epochs_before, closed="left"))
         self.net.generator = torch.Generator().manual_seed(seed)
         self.net.initialize()
 
@@ -164,7 +167,7 @@ class Trainer:
         net = self.net
         objective.continue_from(net.criterion_)
         net.criterion_ = objective
-        net.batch_size = int(batch_size)
+        net.batch_size = as_size("batch_size", batch_size)
         verbose, callbacks = int(verbose), tuple(callbacks or ())
         net.verbose = max(0, verbose - 1)
         if (callbacks, verbose > 1) != (self._callbacks, self.verbose > 1):
@@ -222,15 +225,16 @@ class Trainer:
         """
         net = self.net
         known = len(net.history)
+        epochs = int(as_number("epochs", epochs, closed="left"))
         extra = list(callbacks)
         if self.verbose == 1 and net.rank == 0:
-            extra.append(TrainingProgress(int(epochs), self.name))
+            extra.append(TrainingProgress(epochs, self.name))
         net.run_settings, net.read_rows = settings or {}, read
         net.run_start = net.finished_epochs
         net.train_split = None if held_out is None else predefined_split(held_out)
         try:
             with isolated(self.device), self.threads(), _added(net, extra):
-                self._fit_loop(data, int(epochs))
+                self._fit_loop(data, epochs)
         except (KeyError, SkorchException) as error:
             missing = re.search(r"'(\w+)' was not found in history", str(error))
             if "valid_loss" in str(error) and held_out is None:
@@ -265,12 +269,14 @@ class Trainer:
     def _fit_loop(self, data: Dataset[Any], epochs: int) -> None:
         net = self.net
         net.notify("on_train_begin", X=data, y=None)
+        signals: list[int] = []
         try:
             restored = net.finished_epochs - net.run_start
-            net.fit_loop(data, epochs=max(0, epochs - restored))
+            with _noting_signals(signals):
+                net.fit_loop(data, epochs=max(0, epochs - restored))
         except KeyboardInterrupt:
-            # A callback, such as early stopping, ends training after an epoch.
-            if not net.history or "dur" not in net.history[-1]:
+            # Without a signal, a callback such as early stopping ends training after an epoch.
+            if signals or not net.history or "dur" not in net.history[-1]:
                 warn_user(
                     f"training was interrupted in epoch {len(net.history)}; the estimator keeps "
                     "the current weights"
@@ -325,6 +331,26 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     if not isinstance(optimizer, str):
         return optimizer
     return partial(OPTIMIZERS[optimizer], fused=device.type in FUSED or None)
+
+
+@contextmanager
+def _noting_signals(signals: list[int]) -> Iterator[None]:
+    """Append the interrupt signals (Ctrl-C) that arrive inside the context to a list."""
+    handler = signal.getsignal(signal.SIGINT)
+    # Only the main thread receives signals.
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def noted(number: int, frame: Any) -> None:
+        signals.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, noted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,13 +265,33 @@ def test_mixture_far_from_all_modes_stays_finite():
         (lambda: GaussianMixtureScore([[0.0], [1.0]], [1, 2, 3]), "covariances must be"),
         (lambda: GaussianMixtureScore([[0.0], [1.0]], 1, [1, -1]), "2 positive numbers"),
         (lambda: GaussianMixtureScore([[0.0], [1.0]], 1, [1]), "2 positive numbers"),
-        (lambda: BananaScore(noise=0), "noise == 0"),
-        (lambda: CorrelatedGaussianScore(2, rho=1.0), "rho == 1.0"),
+        (lambda: BananaScore(noise=0), "noise must be a number in .*; got 0"),
+        (lambda: CorrelatedGaussianScore(2, rho=1.0), "rho must be a number in .*; got 1.0"),
         (lambda: FunnelScore(1), "n_features == 1"),
-        (lambda: SphericalShellScore(2, radius=-1), "radius == -1"),
+        (lambda: SphericalShellScore(2, radius=-1), "radius must be a number in .*; got -1"),
         (lambda: BananaScore().sample(0), "n_samples == 0"),
     ],
 )
 def test_impossible_densities_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("number", ["a", None, np.nan, np.inf, 1e300])
+def test_parameters_that_are_no_numbers_of_usual_size_are_named(number: Any) -> None:
+    for density, name in (
+        (BananaScore, "curvature"),
+        (BananaScore, "noise"),
+        (FunnelScore, "scale"),
+        (SphericalShellScore, "radius"),
+        (CorrelatedGaussianScore, "rho"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} must be a number"):
+            density(**{name: number})
+
+
+def test_what_cannot_be_read_as_numbers_is_named() -> None:
+    with pytest.raises(ValueError, match="^covariance must hold numbers, got 'a'"):
+        GaussianScore([0.0], "a")
+    with pytest.raises(ValueError, match="^means must hold numbers, got 1j"):
+        GaussianMixtureScore(1j)

@@ -170,9 +170,12 @@ def test_exact_scores_give_the_gradient_of_information():
         (lambda: make_gaussian(5, 1, condition_number=2.0), "Use n_features >= 2"),
         (lambda: make_gaussian(5, 2, covariance=np.ones((2, 2))), "not positive definite"),
         (lambda: make_gaussian_clusters(5, n_clusters=1), "n_clusters == 1"),
-        (lambda: make_gaussian_clusters(5, separation=0.0), "separation == 0.0"),
-        (lambda: make_gaussian_grid(5, std=0.0), "std == 0.0"),
-        (lambda: make_student_t(5, df=0), "df == 0"),
+        (
+            lambda: make_gaussian_clusters(5, separation=0.0),
+            "separation must be a number in .*; got 0.0",
+        ),
+        (lambda: make_gaussian_grid(5, std=0.0), "std must be a number in .*; got 0.0"),
+        (lambda: make_student_t(5, df=0), "df must be a number in .*; got 0"),
     ],
 )
 def test_impossible_parameters_are_named(make, message):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sk_mige import SSGEScoreEstimator
 from sk_mige.information import (
+    DonskerVaradhan,
     conditional_scores,
     entropy_surrogate,
     gaussian_mutual_info,
@@ -19,10 +20,12 @@ from sk_mige.information import (
     joint_squared_distances,
     multiview_mutual_info_surrogate,
     mutual_info_surrogate,
+    smile,
     stochastic_mutual_info_surrogate,
+    whitened_scores,
 )
 from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
-from sk_mige.score import squared_distances
+from sk_mige.score import squared_distances, stein_kernel, whitening
 
 M, D, K = 32, 4, 2
 X = torch.randn(M, D, generator=torch.Generator().manual_seed(0))
@@ -97,7 +100,7 @@ def test_a_constant_code_is_warned_of(name: str) -> None:
 @every_surrogate
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_missing_value_makes_the_gradient_nan(name: str, dtype: torch.dtype) -> None:
-    z = X[:, :K].to(dtype)
+    z = X[:, :K].to(dtype, copy=True)
     z[3, 1] = torch.nan
     z.requires_grad_()
     SURROGATES[name](z).backward()
@@ -209,3 +212,34 @@ def test_fewer_rows_than_columns_are_warned_of(name: str) -> None:
     z = torch.randn(M, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     with pytest.warns(UserWarning, match="z has 32 rows of 64 columns.*batches of 64 rows"):
         SURROGATES[name](z)
+
+
+@pytest.mark.parametrize("number", ["a", None, [1.0], -1.0, torch.nan, torch.inf])
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("x_scale", lambda **given: mutual_info_surrogate(X, code(), **given)),
+        ("x_scale", lambda **given: joint_squared_distances(X @ X.T, X @ X.T, **given)),
+        ("floor", lambda **given: multiview_mutual_info_surrogate(code() + NOISE, **given)),
+        ("floor", lambda **given: gaussian_mutual_info(X, torch.ones(D), **given)),
+        ("clip", lambda clip: smile(X[:D], clip=-1 if clip == torch.inf else clip)),
+        ("rate", lambda **given: DonskerVaradhan(**given)),
+        ("bandwidth_factor", lambda **given: whitened_scores(X, **given)),
+        ("bandwidth", lambda **given: stein_kernel(X, -X, **given)),
+        ("shrinkage", lambda **given: whitening(X, **given)),
+    ],
+)
+def test_what_is_no_number_of_the_right_size_is_named(
+    name: str, function: Callable[..., Any], number: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        function(**{name: number})
+
+
+@pytest.mark.parametrize("marginal", ["gaussian", "stein", "mixture"])
+def test_negative_scales_are_refused(marginal: Any) -> None:
+    scale = torch.tensor([0.5, -0.5])
+    with pytest.raises(ValueError, match="scale must hold positive .*; got -0.5: apply"):
+        stochastic_mutual_info_surrogate(code(), conditional=(code(), scale), marginal=marginal)
+    with pytest.raises(ValueError, match="^scale must hold positive standard deviations; got -0.5"):
+        gaussian_mutual_info(code(), scale)

@@ -35,8 +35,8 @@ Z = torch.arange(60).reshape(30, 2).sin()
 @pytest.mark.parametrize(
     ("z", "error", "message"),
     [
-        (Z.numpy(), TypeError, "z must be a tensor; got ndarray"),
-        (Z + 1j, ValueError, "z must be real; got complex numbers"),
+        (Z.numpy(), TypeError, "z must be a tensor, got ndarray"),
+        (Z + 1j, TypeError, "z must be real, got torch.complex64"),
         (Z[:, 0], ValueError, r"z must have shape \(n, d\).*got \(30,\)"),
         (Z[:0], ValueError, r"z must have shape \(n, d\).*got \(0, 2\)"),
     ],
@@ -75,10 +75,10 @@ OF_TWO = {
 @pytest.mark.parametrize(
     ("z", "message"),
     [
-        (Z.numpy(), "must be a tensor; got ndarray"),
-        (Z.tolist(), "must be a tensor; got list"),
-        (None, "must be a tensor; got NoneType"),
-        (Z + 1j, "must be real; got complex numbers"),
+        (Z.numpy(), "must be a tensor, got ndarray"),
+        (Z.tolist(), "must be a tensor, got list"),
+        (None, "must be a tensor, got NoneType"),
+        (Z + 1j, "must be real, got torch.complex64"),
         (Z.to_sparse(), "is a sparse tensor"),
     ],
     ids=["array", "list", "none", "complex", "sparse"],

@@ -87,9 +87,9 @@ def test_a_shape_that_is_no_image_is_named(encoder: Any, shape: Any) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, None, "a", np.nan], ids=str)
 def test_a_share_beyond_0_and_1_is_named(share: Any) -> None:
-    with pytest.raises(ValueError, match="^dropout must be a number from 0 to 1"):
+    with pytest.raises(ValueError, match="^dropout must be a number in .0, 1.; got"):
         MLPEncoder(4, 2, dropout=share)
-    with pytest.raises(ValueError, match="^corruption must be a number from 0 to 1"):
+    with pytest.raises(ValueError, match="^corruption must be a number in .0, 1.; got"):
         network(corruption=share)
 
 
@@ -136,3 +136,9 @@ WRONG_PARTS: list[tuple[Callable[[], Any], str]] = [
 def test_a_part_of_another_kind_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+@pytest.mark.parametrize("betas", [3, "ab", (1.0,), 0.5])
+def test_weights_that_are_no_pair_are_named(betas: Any) -> None:
+    with pytest.raises(ValueError, match="betas"):
+        Architecture(n_features=3, n_components=2, head="gaussian", betas=betas).build()

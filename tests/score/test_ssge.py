@@ -182,7 +182,7 @@ UNUSABLE = {
     "sparse": ({}, TypeError, r"z is a sparse tensor: pass z.to_dense\(\)"),
     "width": ({"bandwidth": -1.0}, ValueError, "bandwidth must be 'median' or a positive number"),
     "no width": ({"bandwidth": float("nan")}, ValueError, "a positive number; got nan"),
-    "ridge": ({"alpha": -1.0}, ValueError, "alpha must be a finite number of at least 0"),
+    "ridge": ({"alpha": -1.0}, ValueError, "alpha must be a number in .0, inf.; got"),
     "count": ({"n_eigen": 0}, ValueError, "n_eigen must be None or an int of at least 1; got 0"),
     "half": ({"n_eigen": 2.5}, ValueError, "n_eigen must be None or an int"),
     "fraction": ({"eigen_threshold": 2.0}, ValueError, r"eigen_threshold must .* \(0, 1\]; got 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -322,3 +323,23 @@ def test_every_trained_estimator_points_at_the_users_line_and_recovers(
         assert caught[0].filename == __file__
         assert estimator.n_iter_ == len(estimator.history_) == 1
         assert all(np.isfinite(row["train_loss"]) for row in estimator.history_)
+
+
+class InterruptedAtTheEnd(Callback):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_callback_at_the_end_of_an_epoch_warns_as_elsewhere() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    trainer = trainer_of(callbacks=[InterruptedAtTheEnd()])
+    with pytest.warns(UserWarning, match="interrupted in epoch 1; the estimator keeps"):
+        assert len(trainer.run(ROWS, epochs=9)) == 1
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("name", ["lr", "batch_size", "epochs_before"])
+@pytest.mark.parametrize("number", ["a", None, -1, np.nan])
+def test_what_is_no_number_is_named(name: str, number: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        trainer_of(**{name: number})

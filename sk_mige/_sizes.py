@@ -7,8 +7,8 @@ from numbers import Integral, Real
 from typing import Any
 
 
-def as_size(name: str, value: Any) -> int:
-    """Return a positive integer, or raise an error that names the argument.
+def as_size(name: str, value: Any, least: int = 1) -> int:
+    """Return an integer of at least ``least``, or raise an error that names the argument.
 
     Examples
     --------
@@ -16,8 +16,9 @@ def as_size(name: str, value: Any) -> int:
     >>> as_size("n_outputs", 3)
     3
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r:.80}")
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise ValueError(f"{name} must be {kind}, got {value!r:.80}")
     return int(value)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_scalar
 
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
@@ -52,9 +49,9 @@ class CorrelatedGaussianScore(ExactScore):
     """
 
     def __init__(self, n_features: int = 1, rho: float = 0.5) -> None:
-        check_scalar(n_features, "n_features", Integral, min_val=1)
+        n_features = as_size("n_features", n_features)
         as_number("rho", rho, -1, 1)
-        self._half = int(n_features)
+        self._half = n_features
         self.n_features = 2 * self._half
         self.rho = rho
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array, check_random_state
+
+from sk_mige._sizes import as_size
 
 Seed: TypeAlias = int | np.random.RandomState | None
 
@@ -99,8 +100,8 @@ class ExactScore(ABC):
         ndarray of shape (n_samples, d)
             Samples.
         """
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        return self._sample(int(n_samples), check_random_state(random_state))
+        n_samples = as_size("n_samples", n_samples)
+        return self._sample(n_samples, check_random_state(random_state))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(n_features={self.n_features})"

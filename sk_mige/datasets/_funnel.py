@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_scalar
 
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from ._exact_score import LARGEST, ExactScore, Seed
 
@@ -48,9 +45,9 @@ class FunnelScore(ExactScore):
     """
 
     def __init__(self, n_features: int = 2, scale: float = 1.0) -> None:
-        check_scalar(n_features, "n_features", Integral, min_val=2)
+        n_features = as_size("n_features", n_features, 2)
         as_number("scale", scale, 0, LARGEST)
-        self.n_features = int(n_features)
+        self.n_features = n_features
         self.scale = scale
 
     def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:

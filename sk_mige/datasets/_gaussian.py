@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
+
+from sk_mige._sizes import as_size
 
 from ._exact_score import ExactScore, Seed
 from ._scatter import Scatter, as_floats, random_covariance
@@ -126,7 +127,7 @@ def make_gaussian(
     >>> f"{np.linalg.cond(score.covariance):.0f}"
     '10000'
     """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    as_size("n_features", n_features)
     rng = check_random_state(random_state)
     if isinstance(mean, str):
         if mean != "random":

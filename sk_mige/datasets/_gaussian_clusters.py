@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from ._exact_score import LARGEST, Seed
 from ._gaussian_mixture import GaussianMixtureScore
@@ -71,8 +69,8 @@ def make_gaussian_clusters(
     >>> score.means.shape
     (3, 5)
     """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
-    check_scalar(n_clusters, "n_clusters", Integral, min_val=2)
+    as_size("n_features", n_features)
+    as_size("n_clusters", n_clusters, 2)
     as_number("separation", separation, 0, LARGEST)
     rng = check_random_state(random_state)
     covariance = random_covariance(n_features, condition_number if n_features > 1 else 1.0, rng)
@@ -137,8 +135,8 @@ def make_gaussian_grid(
     >>> X.shape, score.means.shape
     ((128, 32), (32, 32))
     """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
-    check_scalar(n_components, "n_components", Integral, min_val=1)
+    as_size("n_features", n_features)
+    as_size("n_components", n_components)
     as_number("std", std, 0, LARGEST)
     as_number("spacing", spacing, 0, LARGEST, "left")
     rng = check_random_state(random_state)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr
-from sklearn.utils import check_scalar
 
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from ._exact_score import LARGEST, ExactScore, Seed
 
@@ -53,10 +50,10 @@ class SphericalShellScore(ExactScore):
     """
 
     def __init__(self, n_features: int = 3, radius: float = 3.0, noise: float = 0.3) -> None:
-        check_scalar(n_features, "n_features", Integral, min_val=1)
+        n_features = as_size("n_features", n_features)
         as_number("radius", radius, 0, LARGEST, "left")
         as_number("noise", noise, 0, LARGEST)
-        self.n_features = int(n_features)
+        self.n_features = n_features
         self.radius = radius
         self.noise = noise
 

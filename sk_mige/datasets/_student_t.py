@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from ._exact_score import ExactScore, Seed
 from ._scatter import Scatter, random_covariance
@@ -133,7 +131,7 @@ def make_student_t(
     >>> score(X).shape
     (200, 5)
     """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    as_size("n_features", n_features)
     rng = check_random_state(random_state)
     scatter = random_covariance(n_features, condition_number, rng)
     score = StudentTScore(np.zeros(n_features), scatter, df)

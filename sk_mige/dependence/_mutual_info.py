@@ -18,9 +18,10 @@ from torch import Tensor
 
 from sk_mige._arrays import column_names
 from sk_mige._contexts import on_cpu
+from sk_mige._sizes import as_size
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
-from sk_mige.information._samples import check_count, check_same_length
+from sk_mige.information._samples import check_same_length
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
 from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
@@ -363,7 +364,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             observed.
         """
         check_is_fitted(self)
-        n_permutations = check_count("n_permutations", n_permutations, 1)
+        n_permutations = as_size("n_permutations", n_permutations)
         if self._constant:
             return 1.0
         if np.isinf(self.mutual_info_):

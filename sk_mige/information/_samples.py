@@ -25,15 +25,6 @@ def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) 
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 
-def check_count(name: str, value: Any, least: int) -> int:
-    """Return a parameter as an int, and raise TypeError or ValueError for invalid counts."""
-    if not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an int; got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}; got {value}")
-    return int(value)
-
-
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     """Return samples as a float64 tensor (n, d) on the CPU, or raise ValueError."""
     rows = as_tensor(name, values)

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sk_mige._contexts import on_cpu
+from sk_mige._sizes import as_size
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import (
     MIN_SAMPLES,
     as_tensor,
-    check_count,
     check_rows,
     noise_generator,
 )
@@ -114,7 +114,7 @@ def channel_gradient(
         rows = check_rows("x", samples).clone()
         noise = torch.randn(
             len(rows),
-            rows.shape[1] if n_noise is None else check_count("n_noise", n_noise, 1),
+            rows.shape[1] if n_noise is None else as_size("n_noise", n_noise),
             generator=noise_generator(random_state),
             dtype=torch.float64,
         )

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sk_mige._sizes import as_size
 from sk_mige._warnings import warn_user
-from sk_mige.information._samples import check_choice, check_count
+from sk_mige.information._samples import check_choice
 
 # Decrease of a bias of order 1 / sqrt(n) from n / 2 to n samples, relative to the bias at n.
 HALVING = math.sqrt(2) - 1
@@ -50,7 +51,7 @@ def mean_and_error(
     tuple of two tensors of shape (p,) and the settings
     """
     check_choice("standard_error", method, ("batch", "jackknife"))
-    n_batches = min(check_count("n_batches", n_batches, 2), n)
+    n_batches = min(as_size("n_batches", n_batches, 2), n)
     batches = torch.arange(n).tensor_split(n_batches)
 
     def estimates(parts: Iterable[Tensor], settings: Any) -> Tensor:

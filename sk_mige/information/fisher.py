@@ -6,7 +6,8 @@ from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige.information._samples import check_columns_vary, check_count
+from sk_mige._sizes import as_size
+from sk_mige.information._samples import check_columns_vary
 from sk_mige.information.whitened import fold_gains, radial_landmarks
 from sk_mige.score import ScoreSettings, whitening
 from sk_mige.score.folds import radial_folds
@@ -68,8 +69,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     z = check_finite("z", check_tensor("z", z)).detach()
     z = z if z.is_floating_point() else z.double()
     check_columns_vary("z", z)
-    n_landmarks = check_count("n_landmarks", n_landmarks, 1)
-    if not 2 <= check_count("n_folds", n_folds, 2) <= len(z):
+    n_landmarks = as_size("n_landmarks", n_landmarks)
+    if not 2 <= as_size("n_folds", n_folds, 2) <= len(z):
         raise ValueError(
             f"n_folds must be at most the number of samples of z, {len(z)}; got {n_folds}"
         )

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mige._sizes import as_size
+
 # Smallest number of times after the lag.
 FEWEST_ROWS = 10
 
 
 def check_lag(lag: int, n_times: int) -> None:
     """Raise ValueError unless ``lag`` is positive and leaves enough times."""
-    if isinstance(lag, bool) or not isinstance(lag, (int, np.integer)) or lag < 1:
-        raise ValueError(f"lag must be a positive integer; got {lag!r}")
+    as_size("lag", lag)
     if n_times - lag < FEWEST_ROWS:
         raise ValueError(
             f"source and target have {n_times} times, of which lag={lag} leaves "

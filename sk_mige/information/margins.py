@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor, readable
 from sk_mige._contexts import one_by_one
-from sk_mige.information._samples import check_count
+from sk_mige._sizes import as_size
 
 
 @one_by_one
@@ -55,7 +55,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     points = z.detach().to(dtype if z.device.type == "mps" else torch.float64)
     if n_knots is None:
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
-    check_count("n_knots", n_knots, 2)
+    as_size("n_knots", n_knots, 2)
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64, device="cpu")))
     # Products of slopes neither overflow nor vanish in units of the largest value.
     largest = points.abs().amax(0)

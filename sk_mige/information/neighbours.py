@@ -14,7 +14,8 @@ from scipy.special import digamma
 from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor
-from sk_mige.information._samples import check_count, check_same_length
+from sk_mige._sizes import as_size
+from sk_mige.information._samples import check_same_length
 from sk_mige.information.references import Reference
 
 Rows = NDArray[np.float64]
@@ -209,7 +210,7 @@ def _array(name: str, z: Any) -> Rows:
 
 
 def _check_neighbours(n_neighbors: Any, n: int) -> None:
-    if check_count("n_neighbors", n_neighbors, 1) >= n:
+    if as_size("n_neighbors", n_neighbors) >= n:
         raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of rows")
 
 

@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 from torch import Tensor
 
 from sk_mige._arrays import as_array
-from sk_mige.information._samples import check_count
+from sk_mige._sizes import as_size
 from sk_mige.networks import evaluate
 from sk_mige.networks.marginal import code_moments
 
@@ -324,5 +324,5 @@ def _log_likelihood(
 
 def _noise(*shape: int, seed: int) -> Tensor:
     """Return standard normal numbers that are the same for every device of the encoder."""
-    generator = torch.Generator().manual_seed(check_count("random_state", seed, 0))
+    generator = torch.Generator().manual_seed(as_size("random_state", seed, 0))
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")

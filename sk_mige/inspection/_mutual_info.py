@@ -14,8 +14,8 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mige._arrays import as_array
+from sk_mige._sizes import as_size
 from sk_mige.dependence import MutualInfoEstimator
-from sk_mige.information._samples import check_count
 
 from ._display import Axes, Display, check_shape, real_numbers
 
@@ -285,7 +285,7 @@ def _fit_subsets(
     """Fit copies of the estimator to nested subsets of the rows, in ascending order."""
     check_consistent_length(X, Y)
     n = len(X)
-    order = np.random.default_rng(check_count("random_state", random_state, 0)).permutation(n)
+    order = np.random.default_rng(as_size("random_state", random_state, 0)).permutation(n)
     fitted = []
     for size in _sizes(X, Y, sizes):
         rows = np.sort(order[:size])

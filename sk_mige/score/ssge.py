@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral, Real
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from sk_mige._contexts import is_readable
-from sk_mige._sizes import as_number
+from sk_mige._sizes import as_number, as_size
 
 from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
@@ -224,8 +222,8 @@ def stein_moments(
 def _check_spectrum(alpha: float, n_eigen: Any, eigen_threshold: float | None) -> None:
     """Raise ValueError for invalid parameters of the spectrum."""
     as_number("alpha", alpha, closed="left")
-    if n_eigen is not None and (not isinstance(n_eigen, Integral) or n_eigen < 1):
-        raise ValueError(f"n_eigen must be None or an int of at least 1; got {n_eigen!r}")
+    if n_eigen is not None:
+        as_size("n_eigen", n_eigen)
     if eigen_threshold is not None:
         as_number("eigen_threshold", eigen_threshold, 0, 1, "right")
 
@@ -249,8 +247,8 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
         )
     if isinstance(bandwidth, str) and bandwidth != "median":
         raise ValueError(f"bandwidth must be 'median' or a number; got {bandwidth!r}")
-    if isinstance(bandwidth, Real) and not 0 < float(bandwidth) < math.inf:
-        raise ValueError(f"bandwidth must be 'median' or a positive number; got {bandwidth!r}")
+    if not isinstance(bandwidth, str | Tensor):
+        as_number("bandwidth", bandwidth)
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}; got {solver!r}")
 

@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d, ge
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mige._arrays import readable
+from sk_mige._sizes import as_size
 
 from .data import ArrayDataset
 from .device import seeded
@@ -59,8 +60,7 @@ class Monitor(Shown):
             raise ValueError(f"{type(self).__name__}: {error}") from error
 
     def _check_parameters(self, net: Any) -> None:
-        if not isinstance(self.every, Integral) or self.every < 1:
-            raise ValueError(f"every must be a whole number of epochs, got {self.every!r}")
+        as_size("every", self.every)
         if not isinstance(self.name, str) or not RECORD.fullmatch(self.name):
             raise ValueError(
                 f"name must be a string other than the keys of a history, got {self.name!r}"

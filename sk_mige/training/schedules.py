@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sk_mige._sizes import as_number
 
 
 class Shown(Callback):
@@ -338,7 +339,4 @@ def _step(net: Any) -> int:
 def _expect_positive(callback: Callback, *names: str, below: float = math.inf) -> None:
     """Raise ValueError for parameters that are not positive numbers less than ``below``."""
     for name in names:
-        value: Any = getattr(callback, name)
-        if not isinstance(value, int | float | np.number) or not 0 < value < below:
-            limit = "be a positive number" if below == math.inf else f"lie between 0 and {below}"
-            raise ValueError(f"{type(callback).__name__}: {name}={value!r} must {limit}")
+        as_number(f"{type(callback).__name__}: {name}", getattr(callback, name), 0, below)

@@ -267,9 +267,9 @@ def test_mixture_far_from_all_modes_stays_finite():
         (lambda: GaussianMixtureScore([[0.0], [1.0]], 1, [1]), "2 positive numbers"),
         (lambda: BananaScore(noise=0), "noise must be a number in .*; got 0"),
         (lambda: CorrelatedGaussianScore(2, rho=1.0), "rho must be a number in .*; got 1.0"),
-        (lambda: FunnelScore(1), "n_features == 1"),
+        (lambda: FunnelScore(1), "n_features must be an integer of at least 2, got 1"),
         (lambda: SphericalShellScore(2, radius=-1), "radius must be a number in .*; got -1"),
-        (lambda: BananaScore().sample(0), "n_samples == 0"),
+        (lambda: BananaScore().sample(0), "n_samples must be a positive integer, got 0"),
     ],
 )
 def test_impossible_densities_are_refused(build, message):

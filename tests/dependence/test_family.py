@@ -294,8 +294,8 @@ ROWS = np.random.default_rng(0).standard_normal(40)
         (lambda: total_correlation(ROWS), r"at least 2 variables; got 1. .* \*table.T"),
         (lambda: total_correlation(ROWS, ROWS[:30]), "x1, x2 must have .* got 40, 30"),
         (lambda: transfer_entropy(ROWS, ROWS[1:]), "source, target must have the same number"),
-        (lambda: transfer_entropy(ROWS, ROWS, lag=0), "lag must be a positive integer; got 0"),
-        (lambda: transfer_entropy(ROWS, ROWS, lag=1.5), "lag must be a positive integer; got 1.5"),
+        (lambda: transfer_entropy(ROWS, ROWS, lag=0), "lag must be a positive integer, got 0"),
+        (lambda: transfer_entropy(ROWS, ROWS, lag=1.5), "lag must be a positive integer, got 1.5"),
         (lambda: transfer_entropy(ROWS, ROWS, lag=35), "40 times, of which lag=35 leaves 5"),
     ],
 )

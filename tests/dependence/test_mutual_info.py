@@ -870,7 +870,7 @@ def test_unknown_candidates_and_columns_are_named() -> None:
         quick("gaussian", "magic").fit(x, y)
     with pytest.raises(ValueError, match="X has 2 columns, but fit received 1"):
         quick("gaussian").fit(x, y).pmi(np.hstack([x, x]), y)
-    with pytest.raises(ValueError, match="n_permutations must be at least 1"):
+    with pytest.raises(ValueError, match="n_permutations must be a positive integer"):
         quick("gaussian").fit(x, y).permutation_test(0)
     with pytest.raises(TypeError, match="n_permutations must be an int"):
         quick("gaussian").fit(x, y).permutation_test(1.5)

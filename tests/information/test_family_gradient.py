@@ -167,7 +167,10 @@ CONDITIONAL, TOTAL, TRANSFER = (
         (lambda: CONDITIONAL(*GOOD[[0, 1, 1]], dx=MOVED[0]), "share a linear combination"),
         (lambda: CONDITIONAL(GOOD[:2].T, np.eye(40), GOOD[2], dx=MOVED[:2].T), "3 samples per"),
         (lambda: CONDITIONAL(*GOOD, dy=MOVED[1], margins="t"), "margins must be one of"),
-        (lambda: CONDITIONAL(*GOOD, dy=MOVED[1], n_batches=1), "n_batches must be at least 2"),
+        (
+            lambda: CONDITIONAL(*GOOD, dy=MOVED[1], n_batches=1),
+            "n_batches must be an integer of at least 2",
+        ),
         (lambda: TOTAL(GOOD[:1], MOVED[:1]), "at least 2 variables .* got 1 and 1"),
         (lambda: TOTAL(GOOD, MOVED[:2]), "got 3 and 2"),
         (lambda: TRANSFER(*GOOD[:2], dtarget=MOVED[1], lag=0), "lag must be a positive integer"),

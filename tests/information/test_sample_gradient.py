@@ -404,7 +404,7 @@ def test_a_score_of_the_wrong_kind_is_named(score, error, message):
 
 
 def test_integer_parameters_are_integers():
-    with pytest.raises(TypeError, match="n_batches must be an int; got 10.0"):
+    with pytest.raises(ValueError, match="n_batches must be an integer of at least 2, got 10.0"):
         mutual_info_gradient(*GOOD, n_batches=10.0)
 
 

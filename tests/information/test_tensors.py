@@ -120,9 +120,9 @@ def test_integers_have_scores_and_axes():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_landmarks": 100.0}, TypeError, "n_landmarks must be an int; got 100.0"),
-        ({"n_landmarks": 0}, ValueError, "n_landmarks must be at least 1; got 0"),
-        ({"n_folds": 1}, ValueError, "n_folds must be at least 2; got 1"),
+        ({"n_landmarks": 100.0}, ValueError, "n_landmarks must be a positive integer, got 100.0"),
+        ({"n_landmarks": 0}, ValueError, "n_landmarks must be a positive integer, got 0"),
+        ({"n_folds": 1}, ValueError, "n_folds must be an integer of at least 2, got 1"),
         ({"n_folds": 31}, ValueError, "n_folds must be at most .* 30; got 31"),
     ],
 )

@@ -100,7 +100,7 @@ class Endless(IterableDataset[Any]):
 @pytest.mark.parametrize(
     ("monitor", "message"),
     [
-        (OnlineProbe(X, Y, every=0), "OnlineProbe: every must be a whole number of epochs, got 0"),
+        (OnlineProbe(X, Y, every=0), "OnlineProbe: every must be a positive integer, got 0"),
         (OnlineKNN(X), "OnlineKNN requires y to be passed"),
         (OnlineProbe(X, Y[:9]), r"numbers of samples: \[300, 9\]"),
         (OnlineProbe(X, X[:, 20]), "continuous"),
@@ -125,8 +125,8 @@ class Endless(IterableDataset[Any]):
         (EffectiveRank(np.full((60, 8), "a")), "EffectiveRank: X must be a table of numbers"),
         (EffectiveRank(X.astype("M8[s]")), "EffectiveRank: X holds dates or durations"),
         (EffectiveRank(Endless()), "EffectiveRank: X is a Endless without a length"),
-        (EffectiveRank(X, every=1.5), "every must be a whole number of epochs, got 1.5"),
-        (EffectiveRank(X, every=None), "every must be a whole number of epochs, got None"),
+        (EffectiveRank(X, every=1.5), "every must be a positive integer, got 1.5"),
+        (EffectiveRank(X, every=None), "every must be a positive integer, got None"),
         (EffectiveRank(X, name="train_loss"), "other than the keys of a history, got 'train_loss'"),
         (EffectiveRank(X, name="rank_best"), "other than the keys of a history, got 'rank_best'"),
         (EffectiveRank(X, name=3), "name must be a string"),

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sk_mige._arrays import check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige._sizes import as_number
 from sk_mige.score import (
     KernelExpansion,
     KernelSums,
@@ -90,7 +89,7 @@ def whitened_scores(
     white = _whitening(points)
     y = white(points)
     centers = radial_landmarks(y, _n_landmarks(len(y)))
-    settings = replace(SETTINGS, bandwidth_factor=as_number("bandwidth_factor", bandwidth_factor))
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
     correction = fit_landmarks(*_fold_sums(y, settings, centers, sample_folds(y)), settings).model
     scores = white.scores(correction.score(y))
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
@@ -146,7 +145,7 @@ def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
     others = torch.ones(len(y), dtype=torch.bool)
     others[picks] = False
     rows = y[others]
-    settings = replace(SETTINGS, bandwidth_factor=as_number("bandwidth_factor", bandwidth_factor))
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
     gains = fold_gains(rows, settings, y[picks], sample_folds(rows))
     return gains[:, gains.mean(0).argmax()]
 

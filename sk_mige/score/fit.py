@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._arrays import check_tensor
+from sk_mige._sizes import as_number
 
 from .folds import N_FOLDS, radial_folds, sample_folds
 from .heldout import (
@@ -287,7 +288,7 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     """
     ridge = replace(
         settings,
-        alpha=eta / len(check_tensor("x", x)),
+        alpha=as_number("eta", eta) / len(check_tensor("x", x)),
         base=None,
         n_eigen=None,
         eigen_threshold=None,
@@ -319,7 +320,7 @@ def _given_alpha(settings: ScoreSettings) -> float | None:
     """Return the regularisation strength, or None if the strength is chosen on held-out samples."""
     if settings.chooses_alpha:
         return None
-    return 0.0 if settings.alpha == "auto" else float(settings.alpha)
+    return 0.0 if settings.alpha == "auto" else as_number("alpha", settings.alpha, closed="both")
 
 
 def _choose(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sk_mige._sizes import as_number
+
 from .base import RadialBase, fit_base
 from .kernels import (
     GAUSSIAN,
@@ -23,6 +25,9 @@ from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
 from .units import FeatureUnits
 from .whitening import Whitening, fit_whitening, identity_whitening
+
+# Limit of a bandwidth, whose square is finite.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -185,9 +190,11 @@ def build_expansion(
     expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free, kernel)
     sq = squared_distances(expansion.kernel_coordinates(y))
     if isinstance(settings.bandwidth, str):
-        sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
+        sigma = as_number("bandwidth_factor", settings.bandwidth_factor) * float(
+            median_bandwidth(sq)
+        )
     else:
-        sigma = float(settings.bandwidth)
+        sigma = as_number("bandwidth", settings.bandwidth, 0, LARGEST)
     return replace(expansion, bandwidth=sigma), sq.to(widest_dtype(sq))
 
 

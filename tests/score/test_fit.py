@@ -299,3 +299,10 @@ def test_a_fit_of_samples_with_a_graph_is_a_constant():
     fitted = fit_dense(x.clone().requires_grad_(), ScoreSettings()).model.score(x)
     assert not fitted.requires_grad
     assert torch.equal(fitted, fit_dense(x, ScoreSettings()).model.score(x))
+
+
+@pytest.mark.parametrize("number", [None, -1.0, np.nan, [1.0]])
+@pytest.mark.parametrize("name", ["alpha", "bandwidth", "bandwidth_factor"])
+def test_settings_that_are_no_numbers_are_named(name, number):
+    with pytest.raises(ValueError, match=f"^{name} must be a number"):
+        fit_dense(torch.eye(3).double(), ScoreSettings(**{name: number}))

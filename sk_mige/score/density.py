@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .folds import radial_folds
-from .heldout import GradientForm, GradientProducts
+from .heldout import Distances, GradientForm
 from .kernels import RBF, neighbour_squares, squares_and_norms
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
@@ -220,15 +220,13 @@ def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -
     matrices, kernel = potential.matrices(points), potential.gram()
     trace = len(points) * potential.kernel_coordinates(points).shape[1] / s2
     trace *= potential.kernel.steepness
-    products = GradientProducts(v, z, v.square().sum(1), float(points.shape[1]))
+    form = GradientForm(Distances(v, z, points.shape[1]), matrices, s2)
     offsets = correction @ z.mT - (correction * v).sum(1, keepdim=True)
     linear = (matrices.slopes * offsets).sum(0)[:, None] / s2
     kernel.diagonal().add_(JITTER * len(kernel))
     # In the coordinates L' alpha, the ridge is a multiple of the identity.
     root = torch.linalg.cholesky(kernel)
-    half = torch.linalg.solve_triangular(
-        root, GradientForm(products, matrices, s2).quadratic, upper=False
-    )
+    half = torch.linalg.solve_triangular(root, form.quadratic, upper=False)
     quadratic = torch.linalg.solve_triangular(root, half.mT, upper=False)
     quadratic.diagonal().add_(RIDGE * trace)
     inner = torch.linalg.solve_triangular(root, linear, upper=False)

@@ -15,16 +15,15 @@ from sk_mige._sizes import as_number
 
 from .folds import N_FOLDS, radial_folds, sample_folds
 from .heldout import (
+    DenseSplit,
+    Distances,
     GradientForm,
-    GradientProducts,
-    GradientSplit,
     KernelSums,
     QuadraticForm,
-    SectionSplit,
     WhitenedSamples,
     fold_losses,
     kernel_sums,
-    section_moments,
+    section_linear,
     summed,
     tikhonov_filters,
 )
@@ -43,6 +42,7 @@ from .spectrum import (
     significant,
     spectral_basis,
 )
+from .ssge import stein_moments
 from .subspace import VaryingSubspace, fold_coordinates, sample_subspace, varying_units
 
 MIN_SAMPLES_TO_CHOOSE = 12  # folds of fewer samples are too small
@@ -458,17 +458,14 @@ def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Ker
     rows, held = (
         WhitenedSamples(ex.whitening, y, [ex.base], ex.projection) for y in (ex.centers, y_held)
     )
-    pair = matrices, ex.matrices(held.y)
-    split: SectionSplit | GradientSplit
+    pair, split = (matrices, ex.matrices(held.y)), DenseSplit(rows, held)
     if ex.curl_free:
-        products = GradientSplit.products_of(rows, held)
-        vectors, steepness = orthonormal_sections(matrices.values), ex.kernel.steepness
-        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, vectors, steepness)
+        vectors = orthonormal_sections(matrices.values)
+        found = split.gradients(ex.bandwidth, pair, vectors, tikhonov_filters, ex.kernel.steepness)
     else:
         basis = kernel_basis(matrices.values, definite=definite)
-        split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
-    n = len(sq) * ex.operator_trace
-    losses, norms = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
+        found = split.sections(ex.bandwidth, pair, basis, tikhonov_filters)
+    losses, norms = found[0][0], found[1][0]
     limit = IMPLAUSIBLE * len(sq) * -2 * losses.min().clamp_max(0)
     return losses.masked_fill(norms > limit, math.inf).double()
 
@@ -502,12 +499,13 @@ def _fit_sections(
             return ScoreFit(ScoreModel(ex, coefficients), alpha, n)
     basis = kernel_basis(gram)
     h = settings.filter(basis.values, n, alpha)
-    pairs = section_moments(basis, matrices, s2, samples)
-    if d >= n:
-        pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
-        coefficients = summed(t @ rows for t, rows in pairs)
+    if d >= n and ex.projection is None:
+        moments = stein_moments(basis.vectors, basis.values, matrices, s2, samples.weights[0])
+        operator = basis.vectors @ (h[:, None] * moments)
+        coefficients = operator.to(samples.yw.dtype) @ samples.yw
     else:
-        coefficients = basis.vectors @ (h[:, None] * summed(t @ rows for t, rows in pairs))
+        linear = section_linear(samples, samples.projected, matrices, s2)[0]
+        coefficients = basis.vectors @ (h[:, None] * basis.project(linear))
     return ScoreFit(ScoreModel(ex, coefficients), alpha, int((h > 0).sum()), basis.values)
 
 
@@ -534,13 +532,11 @@ def _ridge_coefficients(
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """
-    gram, slopes, _ = matrices
+    gram = matrices.values
     outer = ridge_factor(gram, ridge)
     yw, z, w = samples.yw, samples.projected, samples.weights[0][:, None].to(gram)
     if not matrices.shared:
-        total = slopes.sum(1, keepdim=True)
-        moved = slopes @ z.to(gram) - total * z
-        linear = moved / s2 + gram @ (w * yw).to(gram)
+        linear = section_linear(samples, z, matrices, s2)[0]
         return torch.cholesky_solve(torch.cholesky_solve(linear, outer), factor).to(yw.dtype)
     ahead = z / s2 + w * yw
     behind = (gram.sum(1, keepdim=True) + ridge) / s2 * z + ridge * w * yw
@@ -552,12 +548,11 @@ def _fit_gradients(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
     """Fit the gradient of a kernel expansion centred at the samples."""
-    y = expansion.centers
-    radii = y.square().sum(1)
-    products = GradientProducts(y, y, radii, float(expansion.whitening.n_features))
-    form = GradientForm(products, matrices, expansion.bandwidth**2)
+    y, white = expansion.centers, expansion.whitening
+    form = GradientForm(Distances(y, y, white.n_features), matrices, expansion.bandwidth**2)
     vectors = orthonormal_sections(matrices.values)
-    fit = QuadraticForm(form.quadratic, form.linear(expansion.base.weight(radii)[0]))
+    weights = expansion.base.weight(y.square().sum(1))[0]
+    fit = QuadraticForm(form.quadratic, form.linear(weights[None]))
     return _solve(expansion, vectors, fit, len(y), settings, alpha)
 
 

@@ -2,29 +2,31 @@ r"""Hyvärinen's loss as a quadratic form in the coefficients, for training and 
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
 \langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The
-centres of dense fits are the training samples. For dense fits, :class:`SectionSplit` and
-:class:`GradientSplit` compute the held-out loss without the held-out matrix A.
+centres of dense fits are the training samples. For dense fits, :class:`DenseSplit` computes the
+held-out loss without the held-out matrix A. Both use the linear form of :func:`section_linear`, or
+the forms of :class:`GradientForm`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .kernels import KernelMatrices, squared_distances
+from .kernels import KernelMatrices, squares_and_norms
 from .model import KernelExpansion
 from .precision import TensorParts
-from .spectrum import SpectralBasis, spectral_basis, spectral_filter
-from .ssge import stein_moments
+from .spectrum import ALPHAS, SpectralBasis, spectral_basis, spectral_filter
 from .whitening import Whitening
 
 T = TypeVar("T")
+FilterRule = Callable[[Tensor, float], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,19 @@ class QuadraticForm(TensorParts):
         """Return V' A V and V' R, the form for coefficients V c with vectors V (m, r)."""
         quadratic = vectors.mT @ (self.quadratic @ vectors)
         return QuadraticForm(quadratic, vectors.mT @ self.linear)
+
+    def energy(self, c: Tensor) -> Tensor:
+        """Return c' A c for each column c of a matrix (m, F)."""
+        return (c * (self.quadratic @ c)).sum(0)
+
+    def filtered(self, filters: Tensor, p: Tensor) -> Tensor:
+        """Return the losses of the coefficients diag(h) p for filters (F, r), without the base.
+
+        The linear form and p may have a leading dimension, with one entry for each base.
+        """
+        form = (p @ p.mT).mul_(self.quadratic)
+        linear = (p * self.linear).sum(-1)
+        return 0.5 * ((filters @ form) * filters).sum(-1) - linear @ filters.mT
 
 
 @dataclass(frozen=True)
@@ -109,52 +124,32 @@ class WhitenedSamples:
         Whitened coordinates y, and the products W y.
     projected : Tensor of shape (n, d)
         Products :math:`W P^\top P y`, which are ``yw`` without a projection.
-    radii, squares : Tensor of shape (n,)
-        Squared norms of ``y`` and of ``yw``.
-    weights : list of Tensors of shape (n,)
-        Weight w of each base.
-    trace : float
-        Divergence of :math:`W y`.
-    n_features : int
-        Number of features d.
-    gain : float
-        Largest singular value of W.
-    constants : list of float
+    weights : Tensor of shape (n_bases, n)
+        Weights w of each base.
+    constants : Tensor of shape (n_bases,)
         Loss c of each base, summed over the samples.
     """
 
     def __init__(
         self, white: Whitening, y: Tensor, bases: list[RadialBase], projection: Tensor | None = None
     ) -> None:
-        self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
-        self.n_features, self.gain = white.n_features, white.largest_gain
+        self.white, self.y, self.yw = white, y, white.linear(y)
         self.projected = self.yw
         if projection is not None:
             self.projected = white.linear(y @ projection.mT @ projection)
-        self.radii, self.squares = y.square().sum(1), self.yw.square().sum(1)
-        self.weights, self.constants = [], []
-        for base in bases:
-            weight, slope = base.weight(self.radii)
-            loss = weight * (0.5 * weight * self.squares - self.trace)
-            self.weights.append(weight)
-            self.constants.append(float((loss - 2 * slope * self.squares).sum()))
+        radii, squares = y.square().sum(1), self.yw.square().sum(1)
+        weights, slopes = map(torch.stack, zip(*(b.weight(radii) for b in bases), strict=True))
+        losses = weights * (0.5 * weights * squares - white.precision_trace) - 2 * slopes * squares
+        self.weights, self.constants = weights, losses.sum(1)
 
 
 def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     r"""Compute the terms of Hyvärinen's loss of an expansion, summed over the rows of x.
 
-    Let :math:`K = k(X, Z)` be the kernel matrix (n, m), D the slopes of the kernel and :math:`s =
-    D^\top 1`. For sections :math:`k(\cdot, z_m) C_m`,
-
-    .. math:: A = K^\top K, \qquad
-              R = \sigma^{-2} (D^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
-                  + K^\top (w \circ Y)\, W .
-
-    The matrix P is the projection, or I without a projection. The second term of R belongs to the
-    base. The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
-    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields, A is the sum
-    of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R is the sum of the negative
-    Laplacians and of the base's term.
+    For sections :math:`k(\cdot, z_m) C_m` with the kernel matrix :math:`K = k(X, Z)` of shape
+    (n, m), :math:`A = K^\top K`. For gradient fields, A is the sum of :math:`\langle\nabla k(x,
+    z_i), \nabla k(x, z_j)\rangle`, and R is the sum of the negative Laplacians and of the base's
+    term.
 
     Parameters
     ----------
@@ -167,37 +162,59 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     -------
     KernelSums
     """
-    ex, white = expansion, expansion.whitening
-    y, s2 = white(x), ex.bandwidth**2
-    samples = WhitenedSamples(white, y, [ex.base])
-    weight = samples.weights[0]
-    matrices = ex.matrices(y)
-    gram, measured = matrices.values, None
+    ex, white, s2 = expansion, expansion.whitening, expansion.bandwidth**2
+    samples = WhitenedSamples(white, white(x), [ex.base], ex.projection)
+    matrices, measured = ex.matrices(samples.y), None
     if ex.curl_free:
-        z = white.linear(ex.centers)
-        products = (
-            GradientProducts(y, ex.centers, samples.radii, float(white.n_features)),
-            GradientProducts(samples.yw, z, samples.squares, samples.trace),
+        distances = (
+            Distances(samples.y, ex.centers, white.n_features),
+            Distances(samples.yw, white.linear(ex.centers), white.precision_trace),
         )
-        forms = [GradientForm(each, matrices, s2) for each in products]
-        fit, measured = (QuadraticForm(form.quadratic, form.linear(weight)) for form in forms)
+        forms = [GradientForm(each, matrices, s2) for each in distances]
+        fit, measured = (QuadraticForm(f.quadratic, f.linear(samples.weights)) for f in forms)
     else:
-        fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, matrices, weight)))
-    return KernelSums(len(x), fit, measured, samples.constants[0])
+        centers = white.linear(ex.directions(ex.centers))
+        linear = section_linear(samples, centers, matrices, s2)[0]
+        fit = QuadraticForm(matrices.values.mT @ matrices.values, linear)
+    return KernelSums(len(x), fit, measured, float(samples.constants[0]))
 
 
-def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: Tensor) -> Tensor:
-    """Return the linear form R of kernel functions, in whitened coordinates."""
+def section_linear(
+    samples: WhitenedSamples, centers: Tensor, matrices: KernelMatrices, s2: float
+) -> Tensor:
+    r"""Return the linear form R of kernel functions for each base, shape (n_bases, m, d).
+
+    Let K be the kernel matrix (n, m), D the slopes of the kernel and :math:`s = D^\top 1`. Then
+
+    .. math:: R = \sigma^{-2} (D^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
+                  + K^\top (w \circ Y)\, W .
+
+    The matrix P is the projection, or I without a projection. The second term belongs to the base.
+    The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`.
+
+    Parameters
+    ----------
+    samples : WhitenedSamples
+        Samples y, which are the rows of Y.
+    centers : Tensor of shape (m, d)
+        Products :math:`W P^\top P z` of the centres.
+    matrices : KernelMatrices of shape (n, m)
+        Kernel matrices of samples and centres.
+    s2 : float
+        Squared bandwidth.
+    """
     gram, slopes, _ = matrices
-    s2, total = ex.bandwidth**2, slopes.sum(0)[:, None]
-    if ex.projection is None and matrices.shared:
-        return gram.mT @ ((1 / s2 + weight)[:, None] * y) - total * ex.centers / s2
-    moved = slopes.mT @ ex.directions(y) - total * ex.directions(ex.centers)
-    return moved / s2 + gram.mT @ (weight[:, None] * y)
+    weights, yw = samples.weights[..., None], samples.yw.to(gram)
+    totals = slopes.sum(0)[:, None] * centers
+    if matrices.shared and samples.projected is samples.yw:
+        return gram.mT @ ((1 / s2 + weights) * yw) - totals / s2
+    moved = slopes.mT @ samples.projected.to(gram) - totals
+    return moved / s2 + gram.mT @ (weights * yw)
 
 
-class GradientProducts:
-    r"""Inner products of samples and centres, which do not depend on the bandwidth.
+class Distances:
+    r"""Squared distances and norms of samples and centres, which do not depend on the bandwidth.
 
     Gradient fields are fitted in whitened coordinates. Their held-out loss is computed in input
     coordinates, from samples and centres multiplied by W.
@@ -208,8 +225,6 @@ class GradientProducts:
         Whitened samples y, or products W y.
     centers : Tensor of shape (m, d)
         Whitened centres, or their products with W.
-    squares : Tensor of shape (n,)
-        Squared norms of the samples.
     trace : float
         Dimension d in whitened coordinates, or the trace of W² in input coordinates.
 
@@ -217,75 +232,67 @@ class GradientProducts:
     ----------
     sq : Tensor of shape (n, m)
         Squared distances of samples from centres.
-    inner : Tensor of shape (m, m)
-        Inner products of the centres.
-    offset : Tensor of shape (n, m)
-        :math:`\tfrac12 \|x\|^2 - \langle x, z_m\rangle`.
+    between : Tensor of shape (m, m)
+        Squared distances of the centres.
+    squares, center_squares : Tensors of shape (n,) and (m,)
+        Squared norms of samples and centres.
     """
 
-    def __init__(self, x: Tensor, centers: Tensor, squares: Tensor, trace: float) -> None:
-        self.squares, self.trace = squares, trace
-        cross = x @ centers.mT
-        if x is centers:
-            self.sq, self.inner = squared_distances(x), cross
-        else:
-            self.sq, self.inner = squared_distances(x, centers), centers @ centers.mT
-        self.offset = 0.5 * squares[:, None] - cross
+    def __init__(self, x: Tensor, centers: Tensor, trace: float) -> None:
+        self.trace = trace
+        self.between, _ = squares_and_norms(centers)
+        self.sq = self.between if x is centers else squares_and_norms(x, centers)[0]
+        self.squares, self.center_squares = x.square().sum(1), centers.square().sum(1)
 
 
 @dataclass(frozen=True)
 class GradientForm:
     r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
 
-    Let D be the slopes of the kernel, and B the offsets in ``products``. The rows of Z are the
-    centres. With :math:`H = (D \circ B)^\top D`, the quadratic form A satisfies
+    Let D be the slopes of the kernel, S the squared distances of samples from centres and
+    :math:`S_Z` those of the centres. The quadratic form A satisfies
 
-    .. math:: \sigma^4 A = H + H^\top + D^\top D \circ Z Z^\top ,
+    .. math:: 2 \sigma^4 A = (D \circ S)^\top D + D^\top (D \circ S) - D^\top D \circ S_Z ,
 
-    by expansion of the inner products :math:`\langle x - z_i, x - z_j\rangle`.
+    because :math:`2 \langle x - z_i, x - z_j\rangle = \|x - z_i\|^2 + \|x - z_j\|^2 - \|z_i -
+    z_j\|^2`.
     """
 
-    products: GradientProducts
+    distances: Distances
     matrices: KernelMatrices
     s2: float
 
     @cached_property
-    def _moved(self) -> Tensor:
-        return self.matrices.slopes * self.products.offset
+    def _scaled(self) -> Tensor:
+        """Elementwise product (n, m) of D and S."""
+        return self.matrices.slopes * self.distances.sq
 
     @cached_property
     def _crossed(self) -> Tensor:
-        """Elementwise product (m, m) of D' D and the inner products of the centres."""
+        """Elementwise product (m, m) of D' D and the squared distances of the centres."""
         slopes = self.matrices.slopes
-        return (slopes.mT @ slopes).mul_(self.products.inner)
+        return (slopes.mT @ slopes).mul_(self.distances.between)
 
     @cached_property
     def quadratic(self) -> Tensor:
         """Quadratic form A (m, m)."""
-        half = self._moved.mT @ self.matrices.slopes
-        return half.mT.add(half).add_(self._crossed).div_(self.s2**2)
+        half = self._scaled.mT @ self.matrices.slopes
+        return half.mT.add(half).sub_(self._crossed).div_(2 * self.s2**2)
 
     def energy(self, c: Tensor) -> Tensor:
         """Return c' A c for each column c of a matrix (m, F), without forming A."""
-        moved = (self._moved @ c).mul_(self.matrices.slopes @ c).sum(0)
-        return (2 * moved + (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
+        scaled = (self._scaled @ c).mul_(self.matrices.slopes @ c).sum(0)
+        return (scaled - 0.5 * (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
 
-    @cached_property
-    def _laplacians(self) -> Tensor:
-        """Laplacians (m,) of the kernel function of each centre, summed over the samples."""
-        scaled = (self.matrices.curvatures * self.products.sq).sum(0) / self.s2**2
-        return scaled - self.matrices.slopes.sum(0) * (self.products.trace / self.s2)
-
-    def linear(self, weight: Tensor) -> Tensor:
-        """Return the linear form R (m, 1) for the weights (n,) of a base."""
-        pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.matrices.slopes
-        return -(self._laplacians + pull / self.s2)[:, None]
-
-
-def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
-    """Return the summed losses of filters (F, r), without the loss of the base."""
-    form = (p @ p.mT).mul_(inner)
-    return 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
+    def linear(self, weights: Tensor) -> Tensor:
+        """Return the linear form R (m, n_bases) for the weights (n_bases, n) of each base."""
+        at, (_, slopes, curvatures) = self.distances, self.matrices
+        curved = self._scaled if self.matrices.shared else curvatures * at.sq
+        laplacians = curved.sum(0) / self.s2**2 - slopes.sum(0) * (at.trace / self.s2)
+        # 2 <x, x - z> = |x|² + |x - z|² - |z|²
+        pull = weights @ self._scaled + (weights * at.squares) @ slopes
+        pull -= (weights @ slopes) * at.center_squares
+        return -(laplacians + pull / (2 * self.s2)).mT
 
 
 def fold_losses(
@@ -322,169 +329,99 @@ def fold_losses(
             basis = spectral_basis(train.quadratic)
             filters = tikhonov_filters(basis.values, n_train * expansion.operator_trace, alphas)
             p = basis.project(train.linear)
-            if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
-                c = vectors @ (basis.vectors @ (filters * p[:, 0]).mT)
-                measured = held_out.loss
-                losses = 0.5 * (c * (measured.quadratic @ c)).sum(0) - measured.linear[:, 0] @ c
+            if held_out.measured is None:
+                losses = form.within(basis.vectors).filtered(filters, p)
             else:
-                inner = basis.project(basis.project(form.quadratic).mT)
-                losses = _quadratic_losses(filters, p, inner, basis.project(form.linear))
+                c = vectors @ (basis.vectors @ (filters * p[:, 0]).mT)
+                linear = held_out.measured.linear[:, 0]
+                losses = 0.5 * held_out.measured.energy(c) - linear @ c
             yield (losses + held_out.constant) / held_out.n_samples
 
 
-def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]) -> Tensor:
+def tikhonov_filters(
+    values: Tensor, n_samples: float, alphas: tuple[float, ...] = ALPHAS
+) -> Tensor:
     """Return Tikhonov filters (n_alphas, r), with one row for each strength."""
     return spectral_filter(values, n_samples, values.new_tensor(alphas)[:, None])
 
 
-def section_moments(
-    basis: SpectralBasis, matrices: KernelMatrices, s2: float, samples: WhitenedSamples
-) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) whose products T Y sum to S' R, for the basis S and the linear form R.
-
-    Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
-    """
-    vectors, values = basis.vectors, basis.values
-    weight = samples.weights[0].to(values)
-    if samples.projected is samples.yw:
-        return [(stein_moments(vectors, values, matrices, s2, weight), samples.yw)]
-    kernel_part = stein_moments(vectors, values, matrices, s2)
-    base_part = vectors.mT * (values[:, None] * weight)
-    return [(kernel_part, samples.projected), (base_part, samples.yw)]
-
-
 @dataclass(frozen=True)
-class SectionSplit:
-    r"""Held-out losses of expansions in :math:`k(\cdot, y_m) C_m`, centred at the training samples.
+class DenseSplit:
+    """Held-out losses of dense fits to training samples, which are the centres.
 
-    The basis S of the Gram matrix also diagonalises the quadratic form of the fit. Only :math:`p =
-    S^\top R` and :math:`p' = S^\top R'` depend on the base, with R' from the held-out samples. The
-    held-out kernel matrix K' is used only in the product K' S.
+    The methods return the mean held-out loss of each base and filter, shape (n_bases, F), and
+    upper bounds on the squared norm of the correction to the base at any point. Parameters of the
+    methods are the bandwidth and the kernel matrices (n, n) and (n', n) of the training samples and
+    of the held-out samples. The function ``filters_of`` returns the filters (F, r) of eigenvalues
+    and a number of samples.
 
     Attributes
     ----------
     train, held : WhitenedSamples
-        Training samples, which are the centres, and held-out samples.
-    bandwidth : float
-        Kernel width.
-    matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel matrices between training samples and centres, and between held-out samples and
-        centres.
-    basis : SpectralBasis
-        Basis of the Gram matrix of the training samples.
+        Training samples and held-out samples.
     """
 
     train: WhitenedSamples
     held: WhitenedSamples
-    bandwidth: float
-    matrices: KernelMatrices
-    matrices_held: KernelMatrices
-    basis: SpectralBasis
 
-    operator_trace = 1.0
+    def sections(
+        self,
+        bandwidth: float,
+        pair: tuple[KernelMatrices, KernelMatrices],
+        basis: SpectralBasis,
+        filters_of: FilterRule,
+    ) -> tuple[Tensor, Tensor]:
+        """Return losses and bounds of kernel functions, for the basis of the Gram matrix.
+
+        The basis also diagonalises the quadratic form of the fit.
+        """
+        p, p_held = (
+            basis.project(section_linear(rows, self.train.projected, matrices, bandwidth**2))
+            for rows, matrices in zip((self.train, self.held), pair, strict=True)
+        )
+        values = pair[1].values @ basis.vectors
+        filters = filters_of(basis.values, len(self.train.y))
+        losses = QuadraticForm(values.mT @ values, p_held).filtered(filters, p)
+        return self._means(losses), p.square().sum(-1) @ filters.square().mT
 
     @cached_property
-    def _held(self) -> tuple[Tensor, Tensor]:
-        """Products K' S, and the held-out form S' A' S."""
-        sections = self.matrices_held.values @ self.basis.vectors
-        return sections, sections.mT @ sections
-
-    @cached_property
-    def _kernel_parts(self) -> tuple[Tensor, Tensor]:
-        """Parts of p and p' that do not depend on the base, times σ²."""
-        (_, slopes, _), (_, slopes_held, _) = self.matrices, self.matrices_held
-        train, held = self.train.projected, self.held.projected
-        # For the RBF, S' D = diag(values) S' and D' S = K' S.
-        project = self.basis.project
-        if self.matrices.shared:
-            moved = self.basis.values[:, None] * project(train)
-            moved_held = self._held[0].mT @ held
-        else:
-            moved, moved_held = project(slopes @ train), project(slopes_held.mT @ held)
+    def _distances(self) -> tuple[Distances, Distances]:
+        """Distances of the fit in whitened coordinates, and of the loss in input coordinates."""
+        white, train = self.train.white, self.train
         return (
-            moved - project(slopes.sum(0)[:, None] * train),
-            moved_held - project(slopes_held.sum(0)[:, None] * train),
+            Distances(train.y, train.y, white.n_features),
+            Distances(self.held.yw, train.yw, white.precision_trace),
         )
 
-    def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and squared norms of the corrections in kernel space."""
-        s2, train, held = self.bandwidth**2, self.train, self.held
-        sections, inner = self._held
-        kernel_part, held_part = self._kernel_parts
-        pulled = self.basis.project(train.weights[base][:, None] * train.yw)
-        p = kernel_part / s2 + self.basis.values[:, None] * pulled
-        p_held = held_part / s2 + sections.mT @ (held.weights[base][:, None] * held.yw)
-        losses = _quadratic_losses(filters, p, inner, p_held) + held.constants[base]
-        return losses / len(held.y), filters.square() @ p.square().sum(1)
+    def gradients(
+        self,
+        bandwidth: float,
+        pair: tuple[KernelMatrices, KernelMatrices],
+        vectors: Tensor,
+        filters_of: FilterRule,
+        steepness: float,
+    ) -> tuple[Tensor, Tensor]:
+        """Return losses and bounds of gradients, for coefficients V (n, r) with V' K V = I.
 
-
-@dataclass(frozen=True)
-class GradientSplit:
-    r"""Held-out losses of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, y_m)`.
-
-    The training samples are the centres.
-
-    Attributes
-    ----------
-    train, held : WhitenedSamples
-        Training samples, which are the centres, and held-out samples.
-    products : pair of GradientProducts
-        Inner products of the training samples in whitened coordinates, and of the held-out samples
-        in input coordinates. :meth:`products_of` computes the pair.
-    bandwidth : float
-        Kernel width.
-    matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel matrices between training samples and centres, and between held-out samples and
-        centres.
-    vectors : Tensor of shape (n, r)
-        Coefficients V with V' K V = I for the Gram matrix K of the training samples.
-    steepness : float
-        Largest slope of the kernel, :math:`-2 k'(0)`.
-    """
-
-    train: WhitenedSamples
-    held: WhitenedSamples
-    products: tuple[GradientProducts, GradientProducts]
-    bandwidth: float
-    matrices: KernelMatrices
-    matrices_held: KernelMatrices
-    vectors: Tensor
-    steepness: float
-
-    @staticmethod
-    def products_of(
-        train: WhitenedSamples, held: WhitenedSamples
-    ) -> tuple[GradientProducts, GradientProducts]:
-        """Return the inner products, which do not depend on the bandwidth."""
-        return (
-            GradientProducts(train.y, train.y, train.radii, float(train.n_features)),
-            GradientProducts(held.yw, train.yw, held.squares, held.trace),
+        The ``steepness`` is the largest slope of the kernel.
+        """
+        s2, white = bandwidth**2, self.train.white
+        fit, held = (
+            GradientForm(distances, matrices, s2)
+            for distances, matrices in zip(self._distances, pair, strict=True)
         )
-
-    @property
-    def operator_trace(self) -> float:
-        """Trace of the operator, as in :class:`KernelExpansion`."""
-        return self.steepness * self.products[0].trace / self.bandwidth**2
-
-    @cached_property
-    def _forms(self) -> tuple[GradientForm, GradientForm]:
-        s2, (train, held) = self.bandwidth**2, self.products
-        return GradientForm(train, self.matrices, s2), GradientForm(held, self.matrices_held, s2)
-
-    @cached_property
-    def basis(self) -> SpectralBasis:
-        """Basis that diagonalises the quadratic form of the fit, for coefficients V c."""
-        return spectral_basis(self.vectors.mT @ (self._forms[0].quadratic @ self.vectors))
-
-    def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and bounds on the squared norm of the corrections."""
-        train, held = self._forms
-        linear = self.vectors.mT @ train.linear(self.train.weights[base])
-        filtered = filters * self.basis.project(linear)[:, 0]
-        c = self.vectors @ (self.basis.vectors @ filtered.mT)
-        slope = held.linear(self.held.weights[base])[:, 0]
-        losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
+        basis = spectral_basis(vectors.mT @ (fit.quadratic @ vectors))
+        n_effective = len(self.train.y) * steepness * white.n_features / s2
+        filters = filters_of(basis.values, n_effective)
+        p = basis.project(vectors.mT @ fit.linear(self.train.weights)).mT  # (n_bases, r)
+        linear = held.linear(self.held.weights)
+        losses = []
+        for base, projected in enumerate(p):
+            c = vectors @ (basis.vectors @ (filters * projected).mT)
+            losses.append(0.5 * held.energy(c) - linear[:, base] @ c)
         # W maps the bounded gradient in whitened coordinates to input coordinates.
-        largest = self.steepness * (self.train.gain / self.bandwidth) ** 2
-        bounds = filtered.square().sum(1) * largest
-        return losses / len(self.held.y), bounds
+        largest = steepness * white.largest_gain**2 / s2
+        return self._means(torch.stack(losses)), p.square() @ filters.square().mT * largest
+
+    def _means(self, losses: Tensor) -> Tensor:
+        return (losses + self.held.constants[:, None]) / len(self.held.y)

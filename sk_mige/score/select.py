@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .base import fit_base
-from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filters
+from .heldout import DenseSplit, WhitenedSamples, tikhonov_filters
 from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
@@ -274,25 +274,18 @@ def _split_losses(
 def _whitened_losses(
     train: WhitenedSamples, held: WhitenedSamples, grid: CandidateGrid
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
-    n, bases = len(train.y), range(len(grid.bases))
+    """Yield losses and bounds for each kernel, bandwidth and value of curl_free."""
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
-    median = float(median_bandwidth(sq))
-    products = None
-    if any(grid.curl_frees):
-        products = GradientSplit.products_of(train, held)
+    median, split = float(median_bandwidth(sq)), DenseSplit(train, held)
     for kernel, factor in grid.scales:
         sigma = factor * median
-        within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))
-        basis = kernel_basis(within.values)
+        pair = kernel.matrices(sq, sigma**2), kernel.matrices(sq_held, sigma**2)
+        basis = kernel_basis(pair[0].values)
         for curl_free in grid.curl_frees:
-            split: SectionSplit | GradientSplit
-            if curl_free and products is not None:
-                split = GradientSplit(
-                    train, held, products, sigma, within, across, basis.resolved, kernel.steepness
+            if curl_free:
+                losses, bounds = split.gradients(
+                    sigma, pair, basis.resolved, grid.filters, kernel.steepness
                 )
             else:
-                split = SectionSplit(train, held, sigma, within, across, basis)
-            filters = grid.filters(split.basis.values, n * split.operator_trace)
-            for base in bases:
-                yield split.losses(base, filters)
+                losses, bounds = split.sections(sigma, pair, basis, grid.filters)
+            yield losses.flatten(), bounds.flatten()

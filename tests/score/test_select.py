@@ -19,7 +19,7 @@ from sk_mige.score import (
     whitening,
 )
 from sk_mige.score.fit import fit_in_units
-from sk_mige.score.heldout import SectionSplit, WhitenedSamples
+from sk_mige.score.heldout import DenseSplit, WhitenedSamples
 from sk_mige.score.select import (
     CandidateGrid,
     candidates,
@@ -75,9 +75,10 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     rows, expansion = WhitenedSamples(white, y, [base]), KernelExpansion(white, base, y, 0.7)
     matrices, sums = expansion.matrices(), kernel_sums(expansion, x)
     gram, basis = matrices.values, kernel_basis(matrices.values)
-    split = SectionSplit(rows, rows, 0.7, matrices, matrices, basis)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
-    for norm, filter_ in zip(split.losses(0, filters)[1], filters, strict=True):
+    pair, split = (matrices, matrices), DenseSplit(rows, rows)
+    _, norms = split.sections(0.7, pair, basis, lambda values, n: filters)
+    for norm, filter_ in zip(norms[0], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
 

@@ -44,10 +44,6 @@ class QuadraticForm(TensorParts):
         quadratic = vectors.mT @ (self.quadratic @ vectors)
         return QuadraticForm(quadratic, vectors.mT @ self.linear)
 
-    def energy(self, c: Tensor) -> Tensor:
-        """Return c' A c for each column c of a matrix (m, F)."""
-        return (c * (self.quadratic @ c)).sum(0)
-
     def filtered(self, filters: Tensor, p: Tensor) -> Tensor:
         """Return the losses of the coefficients diag(h) p for filters (F, r), without the base.
 
@@ -81,11 +77,6 @@ class KernelSums(TensorParts):
     fit: QuadraticForm
     measured: QuadraticForm | None
     constant: float
-
-    @property
-    def loss(self) -> QuadraticForm:
-        """Quadratic form of the held-out loss."""
-        return self.fit if self.measured is None else self.measured
 
     def __add__(self, other: KernelSums) -> KernelSums:
         measured = None
@@ -333,8 +324,8 @@ def fold_losses(
                 losses = form.within(basis.vectors).filtered(filters, p)
             else:
                 c = vectors @ (basis.vectors @ (filters * p[:, 0]).mT)
-                linear = held_out.measured.linear[:, 0]
-                losses = 0.5 * held_out.measured.energy(c) - linear @ c
+                measured = held_out.measured
+                losses = 0.5 * (c * (measured.quadratic @ c)).sum(0) - measured.linear[:, 0] @ c
             yield (losses + held_out.constant) / held_out.n_samples
 
 

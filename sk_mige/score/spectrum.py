@@ -65,15 +65,11 @@ def leading_eigenpairs(
         return usable
     else:
         if not isinstance(eigen_threshold, Tensor):
-            if eigen_threshold >= 1:
-                return usable
             eigen_threshold = float(eigen_threshold)  # for NumPy scalars
         before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
         # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.
-        kept = before < (eigen_threshold - 1e-12) * total
-        if isinstance(eigen_threshold, Tensor):
-            kept = kept | (eigen_threshold >= 1)
+        kept = (before < (eigen_threshold - 1e-12) * total) | (eigen_threshold >= 1)
     return kept & usable
 
 

@@ -49,6 +49,21 @@ class RadialBase:
         weight = (self.dof + self.n_features) / denominator
         return weight, -weight / denominator
 
+    def loss(self, radii: Tensor, squares: Tensor, trace: float) -> Tensor:
+        r"""Return Hyvärinen's loss (n,) of the score :math:`W g_0(y)`.
+
+        .. math:: \tfrac12 w^2 \|W y\|^2 - w\, \operatorname{tr} W^2 - 2 w' \|W y\|^2
+
+        Parameters
+        ----------
+        radii, squares : Tensors of shape (n,)
+            Squared norms of y and of W y.
+        trace : float
+            Trace of W².
+        """
+        weight, slope = self.weight(radii)
+        return weight * (0.5 * weight * squares - trace) - 2 * slope * squares
+
     def log_density(self, radii: Tensor) -> Tensor:
         """Return log-densities (n,) at squared radii (n,), minus the log-density at the centre."""
         if self.dof is None:
@@ -73,11 +88,10 @@ class RadialBase:
 def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float = 1.0) -> RadialBase:
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
-    In whitened coordinates, the loss of :math:`g_0` is :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2
-    w' r^2]`, a function of the radii r alone. Pass leave-one-out radii. If d approaches n,
-    whitening makes in-sample radii nearly equal, which hides heavy tails. A finite number of
-    degrees of freedom is chosen only if the decrease in loss from the Gaussian exceeds one standard
-    error.
+    In whitened coordinates, the loss of :math:`g_0` depends only on the radii. Pass leave-one-out
+    radii. If d approaches n, whitening makes in-sample radii nearly equal, which hides heavy tails.
+    A finite number of degrees of freedom is chosen only if the decrease in loss from the Gaussian
+    exceeds one standard error.
 
     Parameters
     ----------
@@ -106,13 +120,10 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     """
     if kind is None or kind == "gaussian":
         return RadialBase(None if kind is None else math.inf, variance, n_features)
-    dofs = torch.tensor(DEGREES_OF_FREEDOM[:-1], dtype=radii.dtype, device=radii.device)[:, None]
-    denominator = dofs - 2 + radii
-    weight = (dofs + n_features) / denominator
-    tails = weight * ((0.5 * weight + 2 / denominator) * radii - n_features)
-    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the last row is the Gaussian's
+    bases = [RadialBase(dof, 1.0, n_features) for dof in DEGREES_OF_FREEDOM]
+    losses = torch.stack([base.loss(radii, radii, n_features) for base in bases])
     best = int(losses.mean(1).argmin())
-    gain = losses[-1] - losses[best]  # gain over the Gaussian for each sample
+    gain = losses[-1] - losses[best]  # gain over the Gaussian, the last base, for each sample
     # Prefer the Gaussian unless the mean gain exceeds its standard error.
     clear = len(gain) > 1 and bool(gain.mean() > gain.std() / len(gain) ** 0.5)
     return RadialBase(DEGREES_OF_FREEDOM[best] if clear else math.inf, variance, n_features)

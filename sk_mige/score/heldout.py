@@ -129,9 +129,9 @@ class WhitenedSamples:
         if projection is not None:
             self.projected = white.linear(y @ projection.mT @ projection)
         radii, squares = y.square().sum(1), self.yw.square().sum(1)
-        weights, slopes = map(torch.stack, zip(*(b.weight(radii) for b in bases), strict=True))
-        losses = weights * (0.5 * weights * squares - white.precision_trace) - 2 * slopes * squares
-        self.weights, self.constants = weights, losses.sum(1)
+        losses = [base.loss(radii, squares, white.precision_trace) for base in bases]
+        self.weights = torch.stack([base.weight(radii)[0] for base in bases])
+        self.constants = torch.stack(losses).sum(1)
 
 
 def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:

@@ -13,6 +13,7 @@ from sk_mige.score import (
     KernelExpansion,
     Matern,
     ScoreModel,
+    ScoreSettings,
     fit_base,
     kernel_sums,
     spectral_filter,
@@ -81,6 +82,23 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     for norm, filter_ in zip(norms[0], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
+
+
+@pytest.mark.parametrize("kernel", [RBF(), Matern()])
+def test_losses_with_a_projection_are_those_of_the_fitted_model(kernel):
+    x = torch.from_numpy(make_banana(60, random_state=0)[0])
+    projection = torch.tensor([[1.0, 0.5]]).double()
+    model = fit_in_units(x[:40], ScoreSettings(alpha=1e-2, kernel=kernel), projection).model
+    ex = model.expansion
+    rows, held = (
+        WhitenedSamples(ex.whitening, y, [ex.base], projection)
+        for y in (ex.centers, ex.whitening(x[40:]))
+    )
+    pair, basis = (ex.matrices(), ex.matrices(held.y)), kernel_basis(ex.gram())
+    losses, _ = DenseSplit(rows, held).sections(
+        ex.bandwidth, pair, basis, lambda values, n: spectral_filter(values, n, 1e-2)[None]
+    )
+    torch.testing.assert_close(losses[0, 0], model.hyvarinen_loss(x[40:]).mean())
 
 
 def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():

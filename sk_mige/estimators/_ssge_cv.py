@@ -314,8 +314,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         x, d = fitting_coordinates(rows)
         splits = self._splits(x, rows, numbers, n_samples)
         grids = [grid, *_default_kernels(self, grid, x.shape[1])]
-        found = [cross_validate_scores(x, part, splits, d) for part in grids]
-        losses, bounds = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+        losses, bounds = cross_validate_scores(x, grids, splits, d)
         self._candidates = [settings for part in grids for settings in candidates(part)]
         self.cv_results_ = _results(losses, self._candidates)
         return finalists(losses, bounds / len(x), self._candidates), splits

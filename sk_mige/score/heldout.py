@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .kernels import KernelMatrices, squares_and_norms
+from .kernels import KernelMatrices, median_bandwidth, squared_distances, squares_and_norms
 from .model import KernelExpansion
 from .precision import TensorParts
 from .spectrum import ALPHAS, SpectralBasis, spectral_basis, spectral_filter
@@ -354,6 +354,16 @@ class DenseSplit:
 
     train: WhitenedSamples
     held: WhitenedSamples
+
+    @cached_property
+    def sq(self) -> tuple[Tensor, Tensor]:
+        """Squared distances (n, n) and (n', n) from the training samples, without a projection."""
+        return squared_distances(self.train.y), squared_distances(self.held.y, self.train.y)
+
+    @cached_property
+    def median(self) -> float:
+        """Median distance of the training samples."""
+        return float(median_bandwidth(self.sq[0]))
 
     def sections(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .base import fit_base
 from .heldout import DenseSplit, WhitenedSamples, tikhonov_filters
-from .kernels import Kernel, median_bandwidth, squared_distances
+from .kernels import Kernel
 from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
@@ -88,7 +89,7 @@ def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
 
 def cross_validate_scores(
     x: Tensor,
-    grid: CandidateGrid,
+    grids: Sequence[CandidateGrid],
     splits: Iterable[tuple[Tensor, Tensor]],
     n_features: int | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -102,8 +103,8 @@ def cross_validate_scores(
     ----------
     x : Tensor of shape (n, d)
         Samples.
-    grid : CandidateGrid
-        Grid of settings.
+    grids : sequence of CandidateGrid
+        Grids of settings. The whitened samples are shared by all grids with the same bases.
     splits : iterable of pairs of index Tensors
         Training and held-out rows.
     n_features : int, default=None
@@ -112,11 +113,11 @@ def cross_validate_scores(
     Returns
     -------
     losses : Tensor of shape (n_splits, n_candidates)
-        Mean loss over each split's held-out rows.
+        Mean loss over each split's held-out rows, in the order of the grids.
     bounds : Tensor of shape (n_splits, n_candidates)
         Upper bounds on the squared norm of the correction to the base at any point.
     """
-    parts = [_split_losses(x[train], x[held], grid, n_features) for train, held in splits]
+    parts = [_split_losses(x[train], x[held], grids, n_features) for train, held in splits]
     losses, bounds = zip(*parts, strict=True)
     return torch.stack(losses), torch.stack(bounds)
 
@@ -254,33 +255,36 @@ def _standard_error(values: Tensor) -> Tensor:
 
 
 def _split_losses(
-    train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
+    train: Tensor, held_out: Tensor, grids: Sequence[CandidateGrid], n_features: int | None
 ) -> tuple[Tensor, Tensor]:
     """Return the losses and bounds of all candidates on one split."""
     d = n_features or train.shape[1]
-    known: dict[float, list[tuple[Tensor, Tensor]]] = {}
-    parts: list[tuple[Tensor, Tensor]] = []
-    for shrinkage in grid.shrinkages:
+
+    @functools.cache
+    def whitened(shrinkage: float | str, kinds: tuple[str | None, ...]) -> DenseSplit:
         white, radii = fit_whitening(train, shrinkage, d)
-        if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
-            bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (WhitenedSamples(white, white(x), bases) for x in (train, held_out))
-            known[white.shrinkage] = list(_whitened_losses(rows, held, grid))
-        parts += known[white.shrinkage]
+        bases = [fit_base(kind, radii, d) for kind in kinds]
+        return DenseSplit(*(WhitenedSamples(white, white(x), bases) for x in (train, held_out)))
+
+    parts: list[tuple[Tensor, Tensor]] = []
+    for grid in grids:
+        known: dict[float, list[tuple[Tensor, Tensor]]] = {}
+        for shrinkage in grid.shrinkages:
+            split = whitened(shrinkage, tuple(grid.bases))
+            chosen = split.train.white.shrinkage
+            if chosen not in known:  # "auto" may choose an intensity of the grid
+                known[chosen] = list(_whitened_losses(split, grid))
+            parts += known[chosen]
     losses, bounds = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(bounds)
 
 
-def _whitened_losses(
-    train: WhitenedSamples, held: WhitenedSamples, grid: CandidateGrid
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _whitened_losses(split: DenseSplit, grid: CandidateGrid) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield losses and bounds for each kernel, bandwidth and value of curl_free."""
-    sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
-    median, split = float(median_bandwidth(sq)), DenseSplit(train, held)
     for kernel, factor in grid.scales:
-        sigma = factor * median
-        pair = kernel.matrices(sq, sigma**2), kernel.matrices(sq_held, sigma**2)
-        basis = kernel_basis(pair[0].values)
+        sigma = factor * split.median
+        within, across = (kernel.matrices(sq, sigma**2) for sq in split.sq)
+        pair, basis = (within, across), kernel_basis(within.values)
         for curl_free in grid.curl_frees:
             if curl_free:
                 losses, bounds = split.gradients(

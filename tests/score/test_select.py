@@ -43,7 +43,7 @@ def compared():
         (0.9,),
         (0.1,),
     )
-    losses, bounds = cross_validate_scores(x, grid, splits)
+    losses, bounds = cross_validate_scores(x, [grid], splits)
     return x, splits, candidates(grid), losses, bounds
 
 
@@ -109,7 +109,7 @@ def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
     scales = ((RBF(), 0.5),)
     grid = CandidateGrid(("auto", 1.0), scales, (False, True), ("student",), (0.9,), (0.1,))
     with torch.profiler.profile() as profile:
-        losses, _ = cross_validate_scores(x, grid, splits)
+        losses, _ = cross_validate_scores(x, [grid], splits)
     torch.testing.assert_close(losses[0, :4], losses[0, 4:], rtol=0, atol=0)
     calls = {event.key: event.count for event in profile.key_averages()}
     assert calls["aten::_linalg_eigh"] == 2 + 2  # whitenings; a kernel, and its gradients

@@ -415,14 +415,13 @@ class DenseSplit:
         n_effective = len(self.train.y) * steepness * white.n_features / s2
         filters = filters_of(basis.values, n_effective)
         p = basis.project(vectors.mT @ fit.linear(self.train.weights)).mT  # (n_bases, r)
-        linear = held.linear(self.held.weights)
-        losses = []
-        for base, projected in enumerate(p):
-            c = vectors @ (basis.vectors @ (filters * projected).mT)
-            losses.append(0.5 * held.energy(c) - linear[:, base] @ c)
+        # The coefficients of all bases and filters are the columns of one matrix.
+        c = vectors @ (basis.vectors @ (filters * p[:, None]).flatten(0, 1).mT)
+        linear = held.linear(self.held.weights).repeat_interleave(len(filters), dim=1)
+        losses = (0.5 * held.energy(c) - (linear * c).sum(0)).view(len(p), -1)
         # W maps the bounded gradient in whitened coordinates to input coordinates.
         largest = steepness * white.largest_gain**2 / s2
-        return self._means(torch.stack(losses)), p.square() @ filters.square().mT * largest
+        return self._means(losses), p.square() @ filters.square().mT * largest
 
     def _means(self, losses: Tensor) -> Tensor:
         return (losses + self.held.constants[:, None]) / len(self.held.y)

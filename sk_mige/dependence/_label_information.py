@@ -73,7 +73,6 @@ class LabelInformation:
     value: float
     interval: tuple[float, float]
     candidates: list[Evidence]
-    folds: Labels
     log_prior: Floats
     labels: Labels
     # Held-out log-posteriors (n, n_classes) of all candidates in float32, without calibration.
@@ -191,7 +190,7 @@ def choose_label_information(
     if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:
         high = largest
     interval = (max(0.0, value - error, min(least, value)), high)
-    return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
+    return LabelInformation(value, interval, judged, log_prior, labels, posteriors)
 
 
 def _unconfirmed(e: Evidence) -> float:

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_random_state
@@ -35,6 +37,8 @@ from ._ssge import SSGEScoreEstimator
 FARTHEST = 1e7
 # Fraction of copied rows above which a test warns. Samples of a density are never equal.
 COPIED = 0.01
+# A test warns about autocorrelations above CORRELATED and above SIGNIFICANT standard errors.
+CORRELATED, SIGNIFICANT = 0.2, 5.0
 
 
 class _SteinTool(DocLinkMixin, BaseEstimator):
@@ -97,11 +101,12 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     def _scores(self, X: Any, rows: Any, y: Any) -> Any:
         """Return given scores y, or the scores of ``score_estimator`` at the rows."""
         if np.ndim(y) < 2:
-            is_float = np.asarray(y).dtype.kind == "f"
-            if self.score_estimator is None and rows.shape[1] == 1 and is_float:
+            is_label = np.asarray(y).dtype.kind != "f" or not np.any(np.mod(y, 1))
+            if self.score_estimator is None and not is_label:
                 raise ValueError(
-                    f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the "
-                    f"shape {tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
+                    f"y has the shape {np.shape(y)}, but scores of X with n_features = "
+                    f"{rows.shape[1]} have the shape {tuple(rows.shape)}: pass the gradient of the "
+                    "log-density at each row, or y=None"
                 )
             source = self._score_source(X)
             check_instance("score_estimator", source, "a function or an instance")
@@ -247,7 +252,8 @@ class KernelSteinTest(_SteinTool):
         UserWarning
             If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
             centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
-            to rounding to at most a tenth of the standard deviation. If the density of a
+            to rounding to at most a tenth of the standard deviation. If the ranks of a column have
+            an autocorrelation above 0.2 and above 5 / √n, as in a Markov chain. If the density of a
             column seems not to be zero at an end, as for an exponential column. The test then
             rejects even exact scores.
         """
@@ -277,6 +283,8 @@ class KernelSteinTest(_SteinTool):
                 "in a Metropolis chain. The test needs independent rows of a density: keep only "
                 "every k-th row of a chain. Copies due to fine rounding have little effect"
             )
+        else:
+            _warn_of_autocorrelation(rows.numpy())
         centers = getattr(self.score_estimator, "centers_", None)
         if centers is not None:
             # Centres have rounding errors of float64.
@@ -301,6 +309,22 @@ class KernelSteinTest(_SteinTool):
                 "than those of the test, or pass a function as score_estimator"
             )
         return self.score_estimator
+
+
+def _warn_of_autocorrelation(rows: NDArray[Any]) -> None:
+    """Warn if the ranks of a column have a large autocorrelation at a lag up to n / 2."""
+    n = len(rows)
+    distinct = [len(np.unique(column)) > n / 2 for column in rows.T]  # ties inflate the correlation
+    ranks = rankdata(rows[:, distinct], axis=0) - (n + 1) / 2
+    products = np.fft.irfft(np.abs(np.fft.rfft(ranks, 2 * n, axis=0)) ** 2, axis=0)
+    correlations = (products[1 : n // 2 + 1] / products[0]).max(1, initial=0)
+    if correlations.max(initial=0) > max(CORRELATED, SIGNIFICANT / math.sqrt(n)):
+        warn_user(
+            f"a column of X has a rank autocorrelation of {correlations.max():.2f} at lag "
+            f"{correlations.argmax() + 1}, as in a Markov chain or a time series. The test needs "
+            "independent rows, and the p-value is too small: keep only every k-th row, with k "
+            "above the autocorrelation time. If the rows are independent but sorted, shuffle them"
+        )
 
 
 class SteinThinning(_SteinTool):

@@ -87,6 +87,32 @@ def test_repeated_rows_of_a_chain_are_warned_of():
         KernelSteinTest(minus, n_bootstrap=9).fit(np.concatenate([normal(), normal()[:50]]))
 
 
+def chain(n, correlation):
+    """Return n states of a Markov chain whose stationary density is N(0, I)."""
+    X = normal(n)
+    for k in range(1, n):
+        X[k] = correlation * X[k - 1] + (1 - correlation**2) ** 0.5 * X[k]
+    return X
+
+
+def test_autocorrelated_rows_of_a_chain_are_warned_of():
+    with pytest.warns(UserWarning, match="autocorrelation of 0.[89][0-9]* at lag 1,.*every k-th row"):
+        KernelSteinTest(minus, n_bootstrap=9).fit(chain(400, 0.9))
+
+
+def test_chains_that_take_turns_are_warned_of():
+    turns = np.stack([chain(100, 0.9), 1 - chain(100, 0.9)[::-1] ** 3], axis=1).reshape(200, -1)
+    with pytest.warns(UserWarning, match="at lag 2, as in a Markov chain"):
+        KernelSteinTest(minus, n_bootstrap=9).fit(turns)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [2, 30, 1000])
+def test_independent_rows_are_not_warned_of(n):
+    rows = normal(n, 4)
+    KernelSteinTest(minus, n_bootstrap=9).fit(np.c_[rows, rows[:, 0] > 0, rows[:, 1] ** 3])
+
+
 def test_a_test_on_the_rows_of_the_fit_is_warned_of():
     estimator = SSGEScoreEstimator().fit(normal())
     with pytest.warns(UserWarning, match="was fitted to some of the rows.*to other rows"):
@@ -241,10 +267,11 @@ def test_scores_of_the_wrong_shape_are_refused(tool):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_flat_scores_of_a_single_feature_are_refused(tool):
-    X = normal(d=1)
-    with pytest.raises(ValueError, match="reshape"):
-        TOOLS[tool]().fit(X, -X[:, 0])
+@pytest.mark.parametrize("d", [1, 3])
+def test_one_number_per_row_is_no_score(tool, d):
+    X = normal(d=d)
+    with pytest.raises(ValueError, match=rf"shape \(200, {d}\): pass the gradient of the log-den"):
+        TOOLS[tool]().fit(X, -0.5 * (X**2).sum(axis=1))
 
 
 @pytest.mark.parametrize("tool", TOOLS)

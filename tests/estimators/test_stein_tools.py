@@ -96,7 +96,7 @@ def chain(n, correlation):
 
 
 def test_autocorrelated_rows_of_a_chain_are_warned_of():
-    with pytest.warns(UserWarning, match="autocorrelation of 0.[89][0-9]* at lag 1,.*every k-th row"):
+    with pytest.warns(UserWarning, match=r"of 0.[89]\d* at lag 1,.*every k-th row"):
         KernelSteinTest(minus, n_bootstrap=9).fit(chain(400, 0.9))
 
 

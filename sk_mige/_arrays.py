@@ -56,6 +56,8 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must have rows of equal length: {error}") from error
+    if array.dtype.kind in "US" and array.ndim == 2 and isinstance(values, list | tuple):
+        array = np.asarray(values, dtype=object)  # numbers beside strings remain numbers
     return np.asarray(readable(array, name))  # lists can hold complex numbers
 
 

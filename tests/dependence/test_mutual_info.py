@@ -134,6 +134,15 @@ def test_labels_may_be_of_several_types() -> None:
     assert found.mutual_info_ == pytest.approx(expected.mutual_info_, abs=0.01)
 
 
+def test_numbers_beside_labels_in_lists_of_rows_remain_numbers() -> None:
+    rng = np.random.default_rng(0)
+    rows = [("ab"[k], age) for k, age in zip(rng.integers(2, size=400), rng.normal(size=400))]
+    y = np.array([age for _, age in rows]) + rng.standard_normal(400)
+    expected = quick("gaussian", "linear").fit(np.array(rows, dtype=object), y)
+    for same in (rows, tuple(map(list, rows))):
+        assert quick("gaussian", "linear").fit(same, y).interval_ == expected.interval_
+
+
 @pytest.mark.parametrize("kind", [str, bool, object])
 def test_labels_of_any_type_give_the_same_value(kind: type) -> None:
     rng = np.random.default_rng(0)

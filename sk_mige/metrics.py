@@ -349,6 +349,10 @@ def _numbers(X: Any) -> NDArray[Any]:
         )
     except (TypeError, ValueError) as error:
         check_numbers(X, "X", error)
+        error.add_note(
+            "The score replaces values of X by column means, so X must be dense and finite even if "
+            "the estimator begins with an imputer. Impute X first, and score the later steps"
+        )
         raise
     if rows.ndim < 2:
         raise ValueError(

@@ -112,8 +112,8 @@ def total_correlation(
     Parameters
     ----------
     *variables : array-like of shape (n_samples,) or (n_samples, n_columns)
-        At least two variables, as numbers or labels. For the columns of a table, pass
-        ``*table.T``.
+        At least two variables, as numbers or labels. For the columns of an array or data frame,
+        pass ``*np.asarray(table).T``.
     estimator : MutualInfoEstimator, default=None
         Estimator of the mutual information in each term. The estimator is cloned before each fit.
         None means ``MutualInfoEstimator()``.
@@ -166,7 +166,7 @@ def total_correlation(
     if len(variables) < 2:
         raise ValueError(
             f"total_correlation needs at least 2 variables; got {len(variables)}. For the columns "
-            "of a table, pass *table.T"
+            "of a table, pass *np.asarray(table).T"
         )
     named = {f"x{k}": values for k, values in enumerate(variables, start=1)}
     parts = sorted(_variables(named), key=order_key)

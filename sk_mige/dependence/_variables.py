@@ -42,11 +42,15 @@ def as_table(name: str, values: Any) -> Array:
     if table.size == 0:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
-        raise ValueError(f"{name} must hold one row per sample; got a single value")
+        raise ValueError(
+            f"{name} must hold one row per sample; got the single value {values!r:.40}. For the "
+            "columns of a data frame, pass *np.asarray(frame).T"
+        )
     if table.ndim > 2:
         raise ValueError(
             f"{name} has the shape {table.shape}, but must have one or two dimensions: pass "
-            f"{name}.reshape({len(table)}, -1)"
+            f"{name}.reshape({len(table)}, -1), or {name}.reshape(-1, {table.shape[-1]}) if only "
+            "the last axis holds columns"
         )
     table = table.reshape(len(table), -1)
     _check_entries(name, table)

@@ -403,7 +403,9 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
         raise ValueError(
-            f"X has the shape {shape}, but rows must be flat: pass X.reshape({shape[0]}, -1)"
+            f"X has the shape {shape}, but rows must be flat: pass X.reshape({shape[0]}, -1), or "
+            f"X.reshape(-1, {shape[-1]}) if only the last axis holds features, as in draws of "
+            "several chains"
         )
 
 

@@ -85,6 +85,11 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
         raise ValueError(
             "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
         )
+    if kind == "unknown":
+        raise ValueError(
+            f"Unknown label type: unknown. y holds objects of the type {type(y[0]).__name__}, but "
+            "labels are strings or whole numbers: pass np.asarray(y).astype(str)"
+        )
     if kind not in ("binary", "multiclass"):
         raise ValueError(f"Unknown label type: {kind}. Pass labels, such as strings or integers")
     return np.asarray(y)

@@ -6,6 +6,7 @@ import functools
 import operator
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,7 +282,15 @@ def test_estimates_repeat() -> None:
     assert not hasattr(QUICK, "mutual_info_")
 
 
+def test_the_columns_of_a_data_frame_are_variables() -> None:
+    table = draw(random_covariance(3), 100)
+    frame = pd.DataFrame(table, columns=["a", "b", "c"])
+    found = total_correlation(*np.asarray(frame).T, estimator=GAUSSIAN)
+    assert found.value == total_correlation(*table.T, estimator=GAUSSIAN).value
+
+
 ROWS = np.random.default_rng(0).standard_normal(40)
+FRAME = pd.DataFrame({"a": ROWS, "b": ROWS**2})
 
 
 @pytest.mark.parametrize(
@@ -291,7 +300,12 @@ ROWS = np.random.default_rng(0).standard_normal(40)
         (lambda: conditional_mutual_info(ROWS, ROWS * np.nan, ROWS), "y contains NaN"),
         (lambda: conditional_mutual_info(ROWS, ROWS**2, np.arange(40).astype(str)), "at least 10"),
         (lambda: conditional_mutual_info(np.eye(40), ROWS, ROWS[::-1]), "x.* cannot be estimated"),
-        (lambda: total_correlation(ROWS), r"at least 2 variables; got 1. .* \*table.T"),
+        (lambda: total_correlation(ROWS), r"least 2 variables; got 1. .*\*np.asarray"),
+        (lambda: total_correlation(*FRAME), r"x1 .* single value 'a'. .*\*np.asarray\(frame\).T"),
+        (
+            lambda: total_correlation(ROWS.reshape(4, 5, 2), ROWS),
+            r"x1.reshape\(4, -1\), or x1.reshape\(-1, 2\)",
+        ),
         (lambda: total_correlation(ROWS, ROWS[:30]), "x1, x2 must have .* got 40, 30"),
         (lambda: transfer_entropy(ROWS, ROWS[1:]), "source, target must have the same number"),
         (lambda: transfer_entropy(ROWS, ROWS, lag=0), "lag must be a positive integer, got 0"),

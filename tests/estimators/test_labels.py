@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,24 @@ def test_labels_without_a_common_order_are_refused(classifier: Any) -> None:
     with pytest.raises(ValueError, match=r"y mixes .*\['float', 'int', 'str'\].*y\.astype\(str\)"):
         classifier.fit(X, y)
     classifier.fit(X, y.astype(str))
+
+
+OBJECTS = {
+    "Interval": pd.cut(np.arange(30) % 3, 3),
+    "Period": pd.Series(pd.period_range("2020", periods=3, freq="M")).repeat(10),
+    "date": [date(2020, 1, 1), date(2020, 1, 2)] * 15,
+    "Decimal": [Decimal(1), Decimal(2)] * 15,
+}
+
+
+@classifiers
+@pytest.mark.parametrize(("kind", "y"), OBJECTS.items(), ids=OBJECTS)
+def test_labels_of_other_types_are_refused_with_the_remedy(
+    classifier: Any, kind: str, y: Any
+) -> None:
+    with pytest.raises(ValueError, match=rf"objects of the type {kind}, .*\.astype\(str\)"):
+        classifier.fit(X, y)
+    classifier.fit(X, np.asarray(y).astype(str))
 
 
 @classifiers

@@ -60,6 +60,12 @@ def test_data_without_a_density_are_refused(Estimator, data, message):
 
 
 @pytest.mark.parametrize("Estimator", BOTH)
+def test_draws_of_several_chains_are_refused_with_two_remedies(Estimator):
+    with pytest.raises(ValueError, match=r"X.reshape\(4, -1\), or X.reshape\(-1, 2\) if only"):
+        Estimator().fit(np.zeros((4, 50, 2)))
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
 def test_more_landmarks_than_rows_are_refused(X, Estimator):
     with pytest.raises(ValueError, match="n_landmarks=41 is more than the 40 rows.*pass at most"):
         Estimator(n_landmarks=41).fit(X)

@@ -90,8 +90,6 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
             f"Unknown label type: unknown. y holds objects of the type {type(y[0]).__name__}, but "
             "labels are strings or whole numbers: pass np.asarray(y).astype(str)"
         )
-    if kind not in ("binary", "multiclass"):
-        raise ValueError(f"Unknown label type: {kind}. Pass labels, such as strings or integers")
     return np.asarray(y)
 
 

@@ -136,8 +136,8 @@ def test_labels_may_be_of_several_types() -> None:
 
 def test_numbers_beside_labels_in_lists_of_rows_remain_numbers() -> None:
     rng = np.random.default_rng(0)
-    rows = [("ab"[k], age) for k, age in zip(rng.integers(2, size=400), rng.normal(size=400))]
-    y = np.array([age for _, age in rows]) + rng.standard_normal(400)
+    rows = [("ab"[k % 2], rng.normal()) for k in range(400)]
+    y = np.array([number for _, number in rows]) + rng.standard_normal(400)
     expected = quick("gaussian", "linear").fit(np.array(rows, dtype=object), y)
     for same in (rows, tuple(map(list, rows))):
         assert quick("gaussian", "linear").fit(same, y).interval_ == expected.interval_

@@ -349,10 +349,7 @@ def _numbers(X: Any) -> NDArray[Any]:
         )
     except (TypeError, ValueError) as error:
         check_numbers(X, "X", error)
-        error.add_note(
-            "The score replaces values of X by column means, so X must be dense and finite even if "
-            "the estimator begins with an imputer. Impute X first, and score the later steps"
-        )
+        error.add_note("Impute X first, and score the steps after an imputer")
         raise
     if rows.ndim < 2:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sk_mige._arrays import as_array, column_names, is_missing_label
 from sk_mige._warnings import warn_user
+from sk_mige.estimators._rows import FEWEST_IN_SERIES, pace
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
@@ -25,11 +26,6 @@ from sk_mige.training.targets import as_numpy
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # Rows are frequent if their number exceeds this multiple of the median number of equal rows.
 FREQUENT = 10
-# A column with at least FEWEST_STEPS rows is a slow series under two conditions. Successive ranks
-# differ less than NEAR times the difference of random ranks. Ranks three rows apart differ more
-# than GROWTH times the difference of successive ranks. For labels, the fraction of different labels
-# replaces the difference of ranks.
-FEWEST_STEPS, NEAR, GROWTH = 200, 0.5, 1.4
 
 Array = NDArray[Any]
 
@@ -43,14 +39,12 @@ def as_table(name: str, values: Any) -> Array:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
         raise ValueError(
-            f"{name} must hold one row per sample; got the single value {values!r:.40}. For the "
-            "columns of a data frame, pass *np.asarray(frame).T"
+            f"{name} is the single value {values!r:.20}; for columns, pass *np.asarray(frame).T"
         )
     if table.ndim > 2:
         raise ValueError(
             f"{name} has the shape {table.shape}, but must have one or two dimensions: pass "
-            f"{name}.reshape({len(table)}, -1), or {name}.reshape(-1, {table.shape[-1]}) if only "
-            "the last axis holds columns"
+            f"{name}.reshape({len(table)}, -1) or {name}.reshape(-1, {table.shape[-1]})"
         )
     table = table.reshape(len(table), -1)
     _check_entries(name, table)
@@ -139,7 +133,7 @@ def warn_of_series(variables: Sequence[Array]) -> None:
 
     One of the columns must be numeric, because rows sorted by several labels are not a series.
     """
-    if min(map(len, variables), default=0) < FEWEST_STEPS:
+    if min(map(len, variables), default=0) < FEWEST_IN_SERIES:
         return
     slow = [_is_slow_series(table) for table in variables]
     if any(slow) and sum(s or _is_slow_label(v) for s, v in zip(slow, variables, strict=True)) > 1:
@@ -157,7 +151,7 @@ def _is_slow_series(table: Array) -> bool:
     """
     numbers = Columns("X", table).transform(table)
     ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in numbers.T], axis=1)
-    near, slow = _pace(ranks, lambda one, other: np.median(abs(one - other), axis=0))
+    near, slow = pace(ranks, lambda one, other: np.median(abs(one - other), axis=0))
     return bool((slow & (near > 0)).any())
 
 
@@ -167,16 +161,9 @@ def _is_slow_label(table: Array) -> bool:
     In rows sorted by a label, each value has a single run.
     """
     numbers = Columns("X", table).transform(table)
-    near, slow = _pace(numbers, lambda one, other: (one != other).mean(axis=0))
+    near, slow = pace(numbers, lambda one, other: (one != other).mean(axis=0))
     n_values = np.array([len(np.unique(column)) for column in numbers.T])
     return bool((slow & (near * len(table) > 2 * n_values)).any())
-
-
-def _pace(rows: Array, difference: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
-    """Return average differences of successive rows by column, and a mask of the slow columns."""
-    near, far = (difference(rows[k:], rows[:-k]) for k in (1, 3))
-    usual = difference(np.random.default_rng(0).permutation(rows), rows)
-    return near, (near < NEAR * usual) & (far > GROWTH * near)
 
 
 class Columns:

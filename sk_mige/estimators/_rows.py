@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn import get_config
 from sklearn.utils import gen_batches
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
@@ -47,6 +48,11 @@ FEWEST_DISTINCT = 20
 # Smallest number of values next to the end of a column that show whether the density is zero there,
 # and largest number of columns that are checked for ends and quadratic equations.
 FEWEST_AT_END, MOST_COLUMNS = 100, 30
+
+# At least FEWEST_IN_SERIES rows are a slow series under two conditions. Successive rows differ less
+# than NEAR times the difference of random rows. Rows three places apart differ more than GROWTH
+# times the difference of successive rows.
+FEWEST_IN_SERIES, NEAR, GROWTH = 200, 0.5, 1.4
 
 # Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
@@ -107,6 +113,7 @@ def check_varies(X: Any, consequence: str) -> None:
 def check_density(X: Any) -> None:
     """Raise ValueError if all rows are equal, and warn about other rows without a density."""
     check_varies(X, "they have no density and no score")
+    warn_of_series(X)
     rows = _spaced_rows(X)
     low, high = rows.min(axis=0), rows.max(axis=0)
     narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(abs(rows).max(axis=0)))
@@ -170,6 +177,33 @@ def warn_of_ends(X: Any) -> None:
                     "example to the logarithm of the distance from the end"
                 )
                 return
+
+
+def warn_of_series(X: Any) -> None:
+    """Warn if successive rows are close to each other, and rows three places apart are farther.
+
+    Rows sorted by class are as close to the third next row as to the next row. Medians ignore the
+    jumps between classes. Copies of the last row, the rejected steps of a chain, are left out.
+    Columns in ascending order are left out too.
+    """
+    some = X[:CHECKED_ROWS, :: 1 + X.shape[1] // MOST_COLUMNS]
+    rows = np.asarray(move_to(some, xp=np, device="cpu"))
+    rows = rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))]
+    ranks = rankdata(rows[:, (rows[1:] < rows[:-1]).any(axis=0)], axis=0)
+    if len(ranks) < FEWEST_IN_SERIES or not ranks.size:
+        return
+    if pace(ranks, lambda one, other: np.median(abs(one - other).mean(axis=1)))[1]:
+        warn_user(
+            "successive rows of X are close to each other, as in a Markov chain. Scores can be far "
+            "too large: keep only every k-th row, with k above the autocorrelation time"
+        )
+
+
+def pace(rows: NDArray[Any], difference: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    """Return average differences of successive rows, and where rows are a slow series."""
+    near, far = (difference(rows[k:], rows[:-k]) for k in (1, 3))
+    usual = difference(np.random.default_rng(0).permutation(rows), rows)
+    return near, (near < NEAR * usual) & (far > GROWTH * near)
 
 
 def _interquartile_ranges(rows: NDArray[Any]) -> NDArray[Any]:
@@ -404,8 +438,7 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
     if len(shape) > 2:
         raise ValueError(
             f"X has the shape {shape}, but rows must be flat: pass X.reshape({shape[0]}, -1), or "
-            f"X.reshape(-1, {shape[-1]}) if only the last axis holds features, as in draws of "
-            "several chains"
+            f"X.reshape(-1, {shape[-1]}) if only the last axis holds features, as in Markov chains"
         )
 
 

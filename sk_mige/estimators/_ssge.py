@@ -316,8 +316,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             If the rows have no density, because all norms are equal, or columns satisfy a quadratic
             equation. If the range of a float32 column is less than 16 spacings of float32 numbers.
             If the density of a column seems not to be zero at an end. If a few outliers dominate
-            the scale of a feature. If landmarks are used because there are many rows. If a dense
-            fit has more than 20,000 rows.
+            the scale of a feature. If successive rows are close to each other, as in a Markov
+            chain. If landmarks are used because there are many rows. If a dense fit has more than
+            20,000 rows.
         """
         if is_dask(X):
             return self._fit_dask(X)

@@ -321,9 +321,8 @@ def _warn_of_autocorrelation(rows: NDArray[Any]) -> None:
     if correlations.max(initial=0) > max(CORRELATED, SIGNIFICANT / math.sqrt(n)):
         warn_user(
             f"a column of X has a rank autocorrelation of {correlations.max():.2f} at lag "
-            f"{correlations.argmax() + 1}, as in a Markov chain or a time series. The test needs "
-            "independent rows, and the p-value is too small: keep only every k-th row, with k "
-            "above the autocorrelation time. If the rows are independent but sorted, shuffle them"
+            f"{correlations.argmax() + 1}, as in a Markov chain. The p-value is then too small: "
+            "keep only every k-th row. Shuffle rows that are independent but sorted"
         )
 
 

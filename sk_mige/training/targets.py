@@ -86,10 +86,7 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
             "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
         )
     if kind == "unknown":
-        raise ValueError(
-            f"Unknown label type: unknown. y holds objects of the type {type(y[0]).__name__}, but "
-            "labels are strings or whole numbers: pass np.asarray(y).astype(str)"
-        )
+        raise ValueError(f"y holds {type(y[0]).__name__} objects: pass np.asarray(y).astype(str)")
     return np.asarray(y)
 
 

@@ -71,7 +71,7 @@ OBJECTS = {
 def test_labels_of_other_types_are_refused_with_the_remedy(
     classifier: Any, kind: str, y: Any
 ) -> None:
-    with pytest.raises(ValueError, match=rf"objects of the type {kind}, .*\.astype\(str\)"):
+    with pytest.raises(ValueError, match=rf"y holds {kind} objects.*\.astype\(str\)"):
         classifier.fit(X, y)
     classifier.fit(X, np.asarray(y).astype(str))
 

@@ -376,3 +376,42 @@ def test_smooth_ends_cause_no_warning(rng, rows):
 
 def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):
     SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))
+
+
+def chain(n, correlation):
+    """Return n states of a Markov chain whose stationary density is N(0, I)."""
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    for k in range(1, n):
+        X[k] = correlation * X[k - 1] + (1 - correlation**2) ** 0.5 * X[k]
+    return X
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+@pytest.mark.parametrize("rows", [chain(300, 0.95), np.repeat(chain(300, 0.95), 2, axis=0)])
+def test_rows_of_a_slow_chain_are_warned_of(Estimator, rows):
+    with pytest.warns(UserWarning, match="as in a Markov chain.*every k-th row"):
+        Estimator().fit(rows)
+
+
+def test_a_slow_chain_needs_the_warning():
+    points = np.random.default_rng(1).normal(size=(500, 3))
+    with pytest.warns(UserWarning, match="Scores can be far too large"):
+        slow = SSGEScoreEstimator().fit(chain(600, 0.97)).transform(points)
+    assert np.square(slow + points).mean() > 2
+    independent = SSGEScoreEstimator().fit(chain(600, 0.0)).transform(points)
+    assert np.square(independent + points).mean() < 0.02
+
+
+SORTED = np.sort(np.random.default_rng(0).integers(4, size=(300, 1)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [
+    chain(300, 0.0),
+    np.repeat(chain(300, 0.0), 3, axis=0),
+    chain(300, 0.0) + 9 * SORTED,
+    np.sort(chain(300, 0.0)[:, :1], axis=0),
+    np.c_[SORTED, chain(300, 0.0)],
+], ids=["independent", "copies", "clusters", "one sorted column", "a sorted label"])  # fmt: skip
+def test_sorted_and_copied_rows_are_no_chain(rows):
+    SSGEScoreEstimator(alpha=0.1).fit(rows)

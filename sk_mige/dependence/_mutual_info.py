@@ -224,7 +224,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         X : array-like of shape (n_samples,) or (n_samples, n_features)
             Rows of X, as numbers or labels.
         Y : array-like of shape (n_samples,) or (n_samples, n_columns)
-            Rows of Y.
+            Rows of Y, in the order of X. The index of a data frame is ignored.
 
         Returns
         -------

@@ -59,6 +59,7 @@ def as_number(
     left, right = closed in ("left", "both"), closed in ("right", "both")
     number: Any = value if isinstance(value, Real) else math.nan
     if not (low < number < high or (left and number == low) or (right and number == high)):
-        limits = f"{'[' if left else '('}{low}, {high}{']' if right else ')'}"
-        raise ValueError(f"{name} must be a number in {limits}; got {value!r:.80}")
+        limits = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
+        kind = limits if left or (low, high) != (0, math.inf) else "positive and finite"
+        raise ValueError(f"{name} must be {kind}; got {value!r:.80}")
     return float(value)

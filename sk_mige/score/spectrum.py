@@ -64,12 +64,11 @@ def leading_eigenpairs(
     elif eigen_threshold is None:
         return usable
     else:
-        if not isinstance(eigen_threshold, Tensor):
-            eigen_threshold = float(eigen_threshold)  # for NumPy scalars
+        limit = torch.as_tensor(eigen_threshold).to(positive)
         before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
         # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.
-        kept = (before < (eigen_threshold - 1e-12) * total) | (eigen_threshold >= 1)
+        kept = (before < (limit - 1e-12) * total) | (limit >= 1)
     return kept & usable
 
 

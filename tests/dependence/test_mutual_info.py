@@ -881,7 +881,7 @@ def test_unknown_candidates_and_columns_are_named() -> None:
         quick("gaussian").fit(x, y).pmi(np.hstack([x, x]), y)
     with pytest.raises(ValueError, match="n_permutations must be a positive integer"):
         quick("gaussian").fit(x, y).permutation_test(0)
-    with pytest.raises(TypeError, match="n_permutations must be an int"):
+    with pytest.raises(ValueError, match="n_permutations must be a positive integer, got 1.5"):
         quick("gaussian").fit(x, y).permutation_test(1.5)
     labels = np.repeat(["a", "b"], 25)
     fitted = quick("linear").fit(x, labels)

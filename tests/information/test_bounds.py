@@ -398,8 +398,8 @@ def test_arrays_are_no_tensors():
         (lambda: SeparableCritic(2, 3, shared=True), "n_features_x=2 and n_features_y=3"),
         (lambda: SeparableCritic(2, 2, temperature=0.0), "temperature must be positive.*got 0.0"),
         (lambda: ConcatenatedCritic(2, 2, ()), "hidden must contain at least one width"),
-        (lambda: DonskerVaradhan(0.0), r"rate must be in \(0, 1\]; got 0.0"),
-        (lambda: smile(torch.eye(3), -1.0), "clip must be a number in .0, inf.; got -1.0"),
+        (lambda: DonskerVaradhan(0.0), r"rate must be a number in \(0, 1\]; got 0.0"),
+        (lambda: smile(torch.eye(3), -1.0), "clip must be positive and finite; got -1.0"),
     ],
 )
 def test_parameters_out_of_range_are_named(make, message):

@@ -202,12 +202,12 @@ def test_a_net_with_averaged_weights_can_be_pickled() -> None:
 @pytest.mark.parametrize(
     ("callback", "named"),
     [
-        (BetaWarmup(0), "epochs=0"),
-        (BetaWarmup(-2), "epochs=-2"),
-        (ExponentialDecay(0.0), r"rate=0\.0"),
-        (ExponentialDecay(0.9, 0), "epochs=0"),
-        (WeightAveraging(1.0), r"decay=1\.0"),
-        (WeightAveraging(-0.1), r"decay=-0\.1"),
+        (BetaWarmup(0), "epochs must be positive and finite; got 0"),
+        (BetaWarmup(-2), "epochs must be positive and finite; got -2"),
+        (ExponentialDecay(0.0), "rate must be positive and finite; got 0.0"),
+        (ExponentialDecay(0.9, 0), "epochs must be positive and finite; got 0"),
+        (WeightAveraging(1.0), r"decay must be a number in \(0, 1\); got 1.0"),
+        (WeightAveraging(-0.1), r"decay must be a number in \(0, 1\); got -0.1"),
     ],
     ids=repr,
 )

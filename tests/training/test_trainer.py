@@ -331,11 +331,15 @@ class InterruptedAtTheEnd(Callback):
 
 
 def test_ctrl_c_in_a_callback_at_the_end_of_an_epoch_warns_as_elsewhere() -> None:
-    handler = signal.getsignal(signal.SIGINT)
+    # Shells start background jobs with another handler, which ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     trainer = trainer_of(callbacks=[InterruptedAtTheEnd()])
-    with pytest.warns(UserWarning, match="interrupted in epoch 1; the estimator keeps"):
-        assert len(trainer.run(ROWS, epochs=9)) == 1
-    assert signal.getsignal(signal.SIGINT) is handler
+    try:
+        with pytest.warns(UserWarning, match="interrupted in epoch 1; the estimator keeps"):
+            assert len(trainer.run(ROWS, epochs=9)) == 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("name", ["lr", "batch_size", "epochs_before"])

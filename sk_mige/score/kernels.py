@@ -65,7 +65,10 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         check_real(name, points, readable=False)
     sq, norms = squares_and_norms(x, y)
     if is_readable(sq) and sq.numel():
-        _check_range(x, x if y is None else y, torch.maximum(*(part.amax(-1) for part in norms)))
+        largest = norms[0].amax(-1)
+        if y is not None:
+            largest = torch.maximum(largest, norms[1].amax(-1))
+        _check_range(x, x if y is None else y, largest)
     return sq
 
 
@@ -76,7 +79,8 @@ def squares_and_norms(x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple
     y = x if y is None else y - center
     products = x @ y.mT
     if x is y:  # norms from the products give an exactly zero diagonal
-        x_norms = y_norms = products.diagonal(dim1=-2, dim2=-1)
+        # Broadcasting a contiguous copy is several times faster than broadcasting the view.
+        x_norms = y_norms = products.diagonal(dim1=-2, dim2=-1).contiguous()
     else:
         x_norms, y_norms = x.square().sum(-1), y.square().sum(-1)
     sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(products, alpha=2)
@@ -86,9 +90,9 @@ def squares_and_norms(x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple
 def _check_range(x: Tensor, y: Tensor, largest: Tensor) -> None:
     """Raise ValueError or warn if the dtype does not hold the largest squared norm of the rows."""
     limits = torch.finfo(largest.dtype)
-    inside = (largest >= limits.tiny) & (largest <= limits.max / 4)
-    if bool(inside.all()):
+    if all(limits.tiny <= value <= limits.max / 4 for value in largest.flatten().tolist()):
         return
+    inside = (largest >= limits.tiny) & (largest <= limits.max / 4)
     remedy = "rescale the columns, or pass x and z in float64"
     is_finite = x.isfinite().flatten(-2).all(-1) & y.isfinite().flatten(-2).all(-1)
     differ = (y != y[..., :1, :]).flatten(-2).any(-1)

@@ -189,6 +189,16 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return factor, failed
 
 
+def solve_from_right(rows: Tensor, factor: Tensor) -> Tensor:
+    """Return the solution X of L L' X = B for right-hand sides B and a lower Cholesky factor L.
+
+    The transposed system X' L L' = B' takes about half the time in float32.
+    """
+    solve = torch.linalg.solve_triangular
+    ahead = solve(factor.mT, rows.mT, upper=True, left=False)
+    return solve(factor, ahead, upper=False, left=False).mT
+
+
 def orthonormal_sections(gram: Tensor) -> Tensor:
     """Return coefficients V (m, r) with V' K V = I for the Gram matrix K of the centres.
 

@@ -12,7 +12,13 @@ from sk_mige._sizes import as_number, as_size
 
 from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
-from .spectrum import cholesky_in_place, leading_eigenpairs, spectral_filter, subspace_eigh
+from .spectrum import (
+    cholesky_in_place,
+    leading_eigenpairs,
+    solve_from_right,
+    spectral_filter,
+    subspace_eigh,
+)
 
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
 # number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
@@ -265,7 +271,7 @@ def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: T
     gram.diagonal(dim1=-2, dim2=-1).add_(gram.shape[-1] * alpha)
     weighted = slopes.sum(-1, keepdim=True) * centred  # of K + M alpha I, if the slopes are shared
     factor, failed = cholesky_in_place(gram)
-    s2 = torch.where((failed == 0)[..., None, None], s2, torch.nan)
+    s2 = s2.masked_fill(failed[..., None, None] != 0, torch.nan)
     if not matrices.shared:
-        return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)
-    return centred.sub(torch.cholesky_solve(weighted, factor)).div_(s2)
+        return solve_from_right(slopes @ centred - weighted, factor).div_(s2)
+    return centred.sub(solve_from_right(weighted, factor)).div_(s2)

@@ -66,7 +66,11 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
         Fold number of each row. Equal rows may be in different folds if there are fewer than two
         distinct rows per fold.
     """
-    owner = _first_equal(x if rows is None else rows)
+    rows = x if rows is None else rows
+    column = rows[:, 0].sort().values
+    if bool((column[1:] != column[:-1]).all()):  # then no two rows are equal
+        return radial_folds(x, n_folds)
+    owner = _first_equal(rows)
     first = (owner == torch.arange(len(x), device=x.device)).nonzero()[:, 0]
     if len(first) == len(x) or len(first) < 2 * n_folds:
         return radial_folds(x, n_folds)

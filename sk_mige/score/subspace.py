@@ -222,11 +222,13 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     deviation = displacements.square().mean(0).sqrt()
     if rounding is None:
         rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
-    varies = deviation > rounding
+    varies: Tensor | slice = deviation > rounding
+    full = bool(varies.all())
+    varies = slice(None) if full else varies  # a slice does not copy
     kept = displacements[:, varies] / deviation[varies]
     correlation = kept.mT @ kept / n
     shares = (rounding / deviation)[varies].square()
-    if varies.all() and exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
+    if full and exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
         return None
     values, vectors = torch.linalg.eigh(correlation)
     # Variance along each eigenvector caused by rounding alone.

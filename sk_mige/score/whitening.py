@@ -363,14 +363,16 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
     """
     if n < 4:
         return 1.0
-    rho = torch.tensor(SHRINKAGE_GRID, dtype=spectrum.dtype, device=spectrum.device)[:, None]
     # One row for each intensity. One product gives the sums of loo_radii for all intensities.
-    keep, sphere = (1 - rho) * n / (n - 2), rho * scale * n / (n - 1)
+    grid = [((1 - rho) * n / (n - 2), rho * scale * n / (n - 1)) for rho in SHRINKAGE_GRID]
+    keep, sphere = spectrum.new_tensor(grid).split(1, dim=1)
     tiny = torch.finfo(spectrum.dtype).tiny
     values = torch.addcmul(sphere, keep, spectrum).clamp_min_(tiny)
     radii = values.reciprocal() @ squares.mT
     remaining = 1 - keep / (n - 1) * radii
-    log_det = values.log().sum(1) + outside * sphere.clamp_min(tiny).log()[:, 0]
+    log_det = values.log().sum(1)
+    if outside > 0:
+        log_det += outside * sphere.clamp_min(tiny).log()[:, 0]
     inside = remaining.clamp_min(1e-8)
     losses = log_det + (inside.log() + radii / inside * (n / (n - 1)) ** 2).mean(1)
     singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)

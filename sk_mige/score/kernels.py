@@ -65,9 +65,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         check_real(name, points, readable=False)
     sq, norms = squares_and_norms(x, y)
     if is_readable(sq) and sq.numel():
-        largest = norms[0].amax(-1)
-        if y is not None:
-            largest = torch.maximum(largest, norms[1].amax(-1))
+        largest = norms[0].amax(-1) if y is None else torch.maximum(*(n.amax(-1) for n in norms))
         _check_range(x, x if y is None else y, largest)
     return sq
 

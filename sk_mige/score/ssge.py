@@ -12,13 +12,7 @@ from sk_mige._sizes import as_number, as_size
 
 from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
-from .spectrum import (
-    cholesky_in_place,
-    leading_eigenpairs,
-    solve_from_right,
-    spectral_filter,
-    subspace_eigh,
-)
+from .spectrum import cholesky_in_place, leading_eigenpairs, solved, spectral_filter, subspace_eigh
 
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
 # number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
@@ -142,7 +136,6 @@ def ssge(
     """
     _check_arguments(z, sq_distances, bandwidth, solver)
     _check_spectrum(alpha, n_eigen, eigen_threshold)
-    kernel = resolve_kernel(kernel)
     z = z.detach()
     m = z.shape[-2]
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
@@ -153,7 +146,7 @@ def ssge(
     # Fill on the device, because a copy from the host would wait for the device.
     sigma = sigma.to(sq) if isinstance(sigma, Tensor) else sq.new_full((), sigma)
     s2 = sigma.square()[..., None, None]
-    matrices = kernel.matrices(sq, s2)
+    matrices = resolve_kernel(kernel).matrices(sq, s2)
     gram = matrices.values
     # D - diag(D1) maps constants to 0, so centring z only reduces the rounding errors of the
     # product.
@@ -273,5 +266,5 @@ def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: T
     factor, failed = cholesky_in_place(gram)
     s2 = s2.masked_fill(failed[..., None, None] != 0, torch.nan)
     if not matrices.shared:
-        return solve_from_right(slopes @ centred - weighted, factor).div_(s2)
-    return centred.sub(solve_from_right(weighted, factor)).div_(s2)
+        return solved(factor, slopes @ centred - weighted).div_(s2)
+    return centred.sub(solved(factor, weighted)).div_(s2)

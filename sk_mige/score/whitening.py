@@ -370,9 +370,8 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
     values = torch.addcmul(sphere, keep, spectrum).clamp_min_(tiny)
     radii = values.reciprocal() @ squares.mT
     remaining = 1 - keep / (n - 1) * radii
-    log_det = values.log().sum(1)
-    if outside > 0:
-        log_det += outside * sphere.clamp_min(tiny).log()[:, 0]
+    complement = outside * sphere.clamp_min(tiny).log()[:, 0] if outside else 0.0
+    log_det = values.log().sum(1) + complement
     inside = remaining.clamp_min(1e-8)
     losses = log_det + (inside.log() + radii / inside * (n / (n - 1)) ** 2).mean(1)
     singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)

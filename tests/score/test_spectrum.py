@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import rbf_kernel, squared_distances, ssge, subspace_eigh
-from sk_mige.score.spectrum import cholesky_in_place, orthonormal_sections
+from sk_mige.score.spectrum import cholesky_in_place, orthonormal_sections, solved
 
 
 @pytest.fixture
@@ -57,16 +57,21 @@ def test_sections_are_orthonormal_and_their_number_is_that_of_the_resolved_direc
 
 
 @pytest.mark.parametrize("by_rows", [True, False])
-def test_factors_in_place_equal_factors_in_a_new_tensor(z, by_rows):
-    gram = rbf_kernel(squared_distances(z), 1.0) + 0.1 * torch.eye(80)
-    expected = torch.linalg.cholesky(gram)
+@pytest.mark.parametrize("m", [80, 128])  # 128 rows are factorised with a border
+def test_factors_in_place_equal_factors_in_a_new_tensor(generator, m, by_rows):
+    right = torch.randn(3, m, 2, generator=generator, dtype=torch.float64)
+    gram = rbf_kernel(squared_distances(right), 1.0) + 0.1 * torch.eye(m)
+    expected, solution = torch.linalg.cholesky(gram), torch.linalg.solve(gram, right)
     factors, failed = cholesky_in_place(gram if by_rows else gram.mT)
     torch.testing.assert_close(factors, expected)
+    torch.testing.assert_close(solved(factors, right), solution)
     assert failed.tolist() == [0, 0, 0]
 
 
-def test_a_matrix_without_a_factor_is_reported_and_does_not_change_other_factors(z):
-    gram = rbf_kernel(squared_distances(z), 1.0) + 0.1 * torch.eye(80)
+@pytest.mark.parametrize("m", [80, 128])
+def test_a_matrix_without_a_factor_is_reported_and_does_not_change_other_factors(generator, m):
+    z = torch.randn(3, m, 2, generator=generator, dtype=torch.float64)
+    gram = rbf_kernel(squared_distances(z), 1.0) + 0.1 * torch.eye(m)
     expected = torch.linalg.cholesky(gram)
     gram[1].neg_()
     factors, failed = cholesky_in_place(gram)

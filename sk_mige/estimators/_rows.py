@@ -158,7 +158,7 @@ def warn_of_ends(X: Any) -> None:
     The eighth of the values next to such an end is nearly uniform, by the Kolmogorov-Smirnov
     statistic. The other columns have nearly their usual spread there, unlike at the end of a ring.
     """
-    rows = _spaced_rows(X).astype(np.float64)
+    rows = _spaced_rows(X[:, : MOST_COLUMNS + 1]).astype(np.float64)
     n = len(rows) // 8
     if n < FEWEST_AT_END or rows.shape[1] > MOST_COLUMNS:
         return

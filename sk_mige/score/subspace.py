@@ -222,9 +222,8 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     deviation = displacements.square().mean(0).sqrt()
     if rounding is None:
         rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
-    varies: Tensor | slice = deviation > rounding
-    full = bool(varies.all())
-    varies = slice(None) if full else varies  # a slice does not copy
+    full = bool((deviation > rounding).all())
+    varies: Tensor | slice = slice(None) if full else deviation > rounding  # a slice does not copy
     kept = displacements[:, varies] / deviation[varies]
     correlation = kept.mT @ kept / n
     shares = (rounding / deviation)[varies].square()

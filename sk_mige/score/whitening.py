@@ -265,8 +265,9 @@ def fit_whitening(
     # infinite gain. The samples do not vary along the direction, so any large finite gain gives the
     # same y.
     shrunk = shrunk.clamp_min(1e-14 * shrunk.max().item())
-    radii = (squares / shrunk).sum(1)  # of rows that the covariance leaves out
-    radii[usual] = loo_radii(spectrum, squares[usual], scale, len(radii[usual]), rho)
+    radii = loo_radii(spectrum, squares[usual], scale, len(squares[usual]), rho)
+    if isinstance(usual, Tensor):  # the covariance leaves out other rows
+        radii = (squares / shrunk).sum(1).masked_scatter(usual, radii)
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
         vectors, shrunk = x.new_empty((rows_dim, 0)), shrunk[:0]
@@ -365,7 +366,7 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
         return 1.0
     # One row for each intensity. One product gives the sums of loo_radii for all intensities.
     grid = [((1 - rho) * n / (n - 2), rho * scale * n / (n - 1)) for rho in SHRINKAGE_GRID]
-    keep, sphere = spectrum.new_tensor(grid).split(1, dim=1)
+    keep, sphere = torch.split(spectrum.new_tensor(grid), 1, dim=1)
     tiny = torch.finfo(spectrum.dtype).tiny
     values = torch.addcmul(sphere, keep, spectrum).clamp_min_(tiny)
     radii = values.reciprocal() @ squares.mT

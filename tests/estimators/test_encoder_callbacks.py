@@ -197,7 +197,7 @@ def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"callbacks": [BetaWarmup(0)]}, "BetaWarmup: epochs must be a number in .0, inf.; got 0"),
+        ({"callbacks": [BetaWarmup(0)]}, "BetaWarmup: epochs must be positive and finite; got 0"),
         (
             {"callbacks": [WeightAveraging(1.0)]},
             "WeightAveraging: decay must be a number in .0, 1",

@@ -180,11 +180,11 @@ UNUSABLE = {
     "vector": ({}, ValueError, r"z must have shape \(..., M, d\).*got \(60,\)"),
     "no rows": ({}, ValueError, r"with at least one row and column; got \(0, 3\)"),
     "sparse": ({}, TypeError, r"z is a sparse tensor: pass z.to_dense\(\)"),
-    "width": ({"bandwidth": -1.0}, ValueError, "bandwidth must be a number in .0, inf.; got -1.0"),
+    "width": ({"bandwidth": -1.0}, ValueError, "bandwidth must be positive and finite; got -1.0"),
     "no width": (
         {"bandwidth": float("nan")},
         ValueError,
-        "bandwidth must be a number in .0, inf.; got nan",
+        "bandwidth must be positive and finite; got nan",
     ),
     "ridge": ({"alpha": -1.0}, ValueError, "alpha must be a number in .0, inf.; got"),
     "count": ({"n_eigen": 0}, ValueError, "n_eigen must be a positive integer, got 0"),

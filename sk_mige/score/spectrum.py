@@ -66,7 +66,7 @@ def leading_eigenpairs(
     elif eigen_threshold is None:
         return usable
     else:
-        limit = torch.as_tensor(eigen_threshold).to(positive)
+        limit = torch.as_tensor(eigen_threshold, dtype=positive.dtype, device=positive.device)
         before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
         # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.

@@ -86,7 +86,10 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
             "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
         )
     if kind == "unknown":
-        raise ValueError(f"y holds {type(y[0]).__name__} objects: pass np.asarray(y).astype(str)")
+        raise ValueError(
+            f"Unknown label type: y holds {type(y[0]).__name__} objects. "
+            "Pass strings, such as np.asarray(y).astype(str)"
+        )
     return np.asarray(y)
 
 

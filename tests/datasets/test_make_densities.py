@@ -178,7 +178,7 @@ def test_exact_scores_give_the_gradient_of_information():
             "separation must be a number in .*; got 0.0",
         ),
         (lambda: make_gaussian_grid(5, std=0.0), "std must be a number in .*; got 0.0"),
-        (lambda: make_student_t(5, df=0), "df must be a number in .*; got 0"),
+        (lambda: make_student_t(5, df=0), "df must be positive and finite; got 0"),
     ],
 )
 def test_impossible_parameters_are_named(make, message):

@@ -826,7 +826,7 @@ def test_a_wide_interval_is_warned_of() -> None:
         (np.array([1j] * 20, dtype=object), np.arange(20.0), "X has entries of type complex"),
         (np.zeros((20, 2, 2)), np.arange(20.0), r"X.reshape\(20, -1\)"),
         (np.zeros((20, 0)), np.arange(20.0), "X has no values"),
-        (3.0, np.arange(20.0), "got a single value"),
+        (3.0, np.arange(20.0), "X is the single value 3.0"),
         (np.random.default_rng(0).standard_normal((20, 9)), np.arange(20.0), "3 rows per column"),
     ],
 )

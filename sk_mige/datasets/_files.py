@@ -169,7 +169,10 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
             f"{path} cannot be unpacked ({error}): remove the file and try again."
         ) from error
     if wanted:
-        raise ValueError(f"{path} lacks {', '.join(sorted(wanted))}.")
+        raise ValueError(
+            f"{path} lacks {', '.join(sorted(wanted))}. "
+            "Remove the file, so that it is downloaded again."
+        )
 
 
 @contextmanager

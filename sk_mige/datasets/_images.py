@@ -46,13 +46,15 @@ def check_labels(
     """Return labels as int64, and raise ValueError if labels do not match images or classes."""
     if len(labels) != n_rows:
         raise ValueError(
-            f"{path} has {len(labels)} labels for {n_rows} images; download the data again."
+            f"{path} has {len(labels)} labels for {n_rows} images. "
+            "Remove the file, so that it is downloaded again."
         )
     labels = labels.astype(np.int64)
     if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
-            "classes, counted from 0. The file is damaged or not in the official binary format."
+            "classes, counted from 0. The file is damaged or not in the official binary format. "
+            "Remove the file, so that it is downloaded again."
         )
     return labels
 

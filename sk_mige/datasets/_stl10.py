@@ -177,14 +177,21 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
             np.array(line.split(), dtype=np.int64) for line in path.read_text("utf-8").splitlines()
         ]
     except ValueError as error:
-        raise ValueError(f"{path} must contain only row numbers: {error}.") from error
+        raise ValueError(
+            f"{path} must contain only row numbers: {error}. "
+            "Remove the file, so that it is downloaded again."
+        ) from error
     sizes = [len(fold) for fold in folds]
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(
             f"{path} must have ten lines of row numbers, one for each fold; got lines of {sizes}: "
-            "the file is incomplete or not the official file."
+            "the file is incomplete or not the official file. "
+            "Remove the file, so that it is downloaded again."
         )
     for fold in folds:
         if not 0 <= fold.min() <= fold.max() < n_rows:
-            raise ValueError(f"{path} has row numbers beyond the {n_rows} training images.")
+            raise ValueError(
+                f"{path} has row numbers beyond the {n_rows} training images. "
+                "Remove the file, so that it is downloaded again."
+            )
     return folds

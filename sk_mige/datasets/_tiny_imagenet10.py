@@ -103,7 +103,7 @@ def load_tiny_imagenet10(
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is damaged, or is not an npz file with plain arrays 'images', 'labels' and "
-            f"'class_names': {error}."
+            f"'class_names': {error}. Replace the file."
         ) from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise ValueError(

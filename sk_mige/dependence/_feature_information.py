@@ -105,7 +105,10 @@ def feature_information(
     values = np.array([information.value for information in found])
     infinite = np.isinf(values)
     wide = np.array([is_wide(each.value, each.interval) for each in found]) & ~infinite
-    _warn_about("is infinite: y and these columns have a relation without noise", infinite[owner])
+    _warn_about(
+        "is infinite: y and these columns have a relation without noise. Add the measurement noise",
+        infinite[owner],
+    )
     _warn_about(f"is not resolved by {len(features)} rows: pass more rows", wide[owner])
     return values[owner]
 

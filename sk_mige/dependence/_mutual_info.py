@@ -150,8 +150,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     value. If X and Y contain equal numbers in a part of the rows, the information is infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
-    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. Two
-    slow labels cause no warning, because rows can be sorted by several labels.
+    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. If
+    both are labels, no warning is given, because rows can be sorted by several labels.
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.

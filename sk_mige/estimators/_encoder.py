@@ -378,7 +378,7 @@ class MIGEEncoder(
             the encoder determine the batches.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores the
-            targets. With None, the targets of a data set are used, which requires one pass over its
+            targets. If None, the targets of a data set are used, which requires one pass over its
             items. The pass is omitted if the data set has an attribute ``targets`` or ``labels``
             that agrees with the first and the last item.
 
@@ -706,7 +706,7 @@ class MIGEEncoder(
             Inputs, as in ``fit``.
         out : ndarray of shape (n_samples, n_components), default=None
             Writable array of floats, such as a memory map, that is filled batch by batch and
-            returned. With None, a new array is created.
+            returned. If None, a new array is created.
 
         Returns
         -------

@@ -82,7 +82,8 @@ def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | 
         if namespace != fitted:
             raise ValueError(
                 f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
-                f"namespace as those passed to fit(): {fitted}, got {namespace}"
+                f"namespace as those passed to fit(): {fitted}, got {namespace}. "
+                "Convert the inputs, or fit again"
             )
     return check_inputs(estimator, X, reset=False, shape=shape, min_rows=1)[0]
 

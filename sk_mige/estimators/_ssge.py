@@ -390,7 +390,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         only once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
-        call on. Other parameters cannot change in a stream.
+        call on. A change of another parameter between batches raises an error.
 
         A fit to an array by :meth:`fit` stores no sums. After :meth:`fit`, ``partial_fit`` starts a
         new stream.
@@ -571,8 +571,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if n_landmarks < wanted and before <= many < accumulator.n_samples:
             warn_user(
                 f"the stream has {accumulator.n_samples} rows, but only {n_landmarks} landmarks, "
-                "the rows of the first batch. The first batch also determines whitening, base and "
-                "bandwidth. Pass a larger first batch"
+                f"because the first batch had {n_landmarks} rows. The first batch also determines "
+                "whitening, base and bandwidth. Pass a larger first batch"
             )
         elif accumulator.excludes(x):
             warn_user(
@@ -663,7 +663,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
                 "training does not use. The score of a batch depends only on n_eigen, "
                 "eigen_threshold, alpha, bandwidth, kernel and a random projection. Leave other "
-                "parameters at defaults"
+                "parameters at their defaults"
             )
 
 

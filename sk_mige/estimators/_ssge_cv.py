@@ -66,7 +66,7 @@ Splits = list[tuple[Tensor, Tensor]]
 
 
 class SSGEScoreEstimatorCV(BaseScoreEstimator):
-    r"""Score estimator with cross-validated bandwidth, regularisation, base and whitening.
+    r"""Score estimator with cross-validated kernel, bandwidth, regularisation and whitening.
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The expected loss is lowest for the

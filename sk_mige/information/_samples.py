@@ -39,7 +39,7 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     if bool((rows == rows[0]).all()):
         raise ValueError(
             f"{name} is constant: all samples are equal. The mutual information with any variable "
-            "is 0 and has no gradient"
+            "is 0 and has no gradient. Pass samples that differ"
         )
     return rows
 

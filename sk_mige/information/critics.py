@@ -33,7 +33,7 @@ class SeparableCritic(nn.Module):
     n_embedding : int, default=32
         Dimension of the embeddings.
     temperature : float, default=None
-        Temperature τ of the cosine. With None, the critic is the inner product.
+        Temperature τ of the cosine. If None, the critic is the inner product.
     shared : bool, default=False
         Whether f and g are the same network, for example for two views of one input. With
         ``shared=True``, the dimensions of x and y must be equal.

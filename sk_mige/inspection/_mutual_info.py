@@ -214,7 +214,7 @@ class MutualInfoDisplay(Display):
         if not np.isfinite(values).any():
             raise ValueError(
                 f"mutual_info has no finite value to draw, got {values.tolist()}: Y is a function "
-                "of X without noise"
+                "of X without noise. Add the measurement noise"
             )
         exact = None if truth is None else float(real_numbers("truth", truth, ndim=0))
         display = cls(

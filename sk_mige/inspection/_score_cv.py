@@ -255,5 +255,7 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
             raise ValueError(f"losses must have bandwidth factors as keys, got {factor!r}")
         check_shape(f"losses[{factor:g}]", loss, shape, "values")
     if not any(np.isfinite(loss).any() for loss in curves.values()):
-        raise ValueError("losses has no finite loss: all candidates failed")
+        raise ValueError(
+            "losses has no finite loss, because all candidates failed: fit with other candidates"
+        )
     return {float(factor): loss for factor, loss in curves.items()}

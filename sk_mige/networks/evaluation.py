@@ -69,7 +69,7 @@ def evaluate(
     shape = tuple(getattr(rows, "shape", ()))
     if len(shape) != 2 or 0 in shape:
         raise ValueError(
-            "rows must be an array or a tensor of shape (n, n_features), with a row or more; got "
+            "rows must be an array or a tensor of shape (n, n_features), with n >= 1; got "
             f"{f'the shape {shape}' if shape else type(rows).__name__}"
         )
     network.eval()

@@ -328,7 +328,7 @@ class InformationBottleneck(InformationDescription):
                 if getattr(self, name):
                     raise ValueError(
                         f"{name}={getattr(self, name)!r} is for task='classification', got "
-                        "task='regression'"
+                        f"task='regression': leave {name} at the default"
                     )
         self.estimator.check_bottleneck(self)
         if self.uses_score() and self.estimates_conditional() and self.resolved_draws() < 2:

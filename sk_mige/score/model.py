@@ -223,7 +223,7 @@ class ScoreModel(TensorParts):
     coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
         Coefficients C in the coordinates of the fit, or :math:`\alpha` of a curl-free model.
     subspace : SampleSubspace or None
-        Span of the samples, or None. With a span, the expansion and the coefficients are in
+        Span of the samples, or None. If a span is given, the expansion and the coefficients are in
         coordinates of the span.
     units : FeatureUnits or None
         Units of the features in which the model was fitted. None means input units.

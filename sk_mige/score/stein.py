@@ -218,7 +218,7 @@ def stein_kernel(
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
         do not depend on correlations. The covariance excludes outliers that dominate a column. With
-        ``"covariance"``, tests with few rows per feature are conservative. With None, rows keep the
+        ``"covariance"``, tests with few rows per feature are conservative. If None, rows keep the
         units of x.
     errors : ScoreErrors, default=None
         Posterior of the errors of estimated scores, from

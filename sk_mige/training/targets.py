@@ -140,7 +140,9 @@ def split_rows(
     n_test = math.ceil(fraction * n_rows)
     smaller = min(n_test, n_rows - n_test)
     if n_rows - n_test < 2:
-        raise ValueError(f"{user} leaves fewer than two of {n_rows} rows for training")
+        raise ValueError(
+            f"{user} leaves fewer than two of {n_rows} rows for training: hold out fewer rows"
+        )
     if labels is not None and classes is not None:
         lone = classes[np.bincount(labels, minlength=len(classes)) == 1]
         if lone.size:

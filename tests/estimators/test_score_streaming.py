@@ -383,7 +383,7 @@ def test_a_stream_whose_rows_move_away_is_warned_of(X, shift, scale):
 @pytest.mark.parametrize("n_first", [2, 10, 50])
 def test_a_first_batch_that_is_too_small_is_warned_of_once(X, n_first):
     estimator = SSGEScoreEstimator(random_state=0).partial_fit(X[:n_first])
-    with pytest.warns(UserWarning, match=f"only {n_first} landmarks, the rows of the first batch"):
+    with pytest.warns(UserWarning, match=f"only {n_first} landmarks, because the first batch"):
         estimator.partial_fit(X[n_first:])
     estimator.partial_fit(X[:15])
 

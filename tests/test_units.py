@@ -182,7 +182,7 @@ TABLE: dict[str, Callable[[Units], Any]] = {
     "mutual_info_gradient": gradient("gaussian"),
     "mutual_info_gradient, margins=None": gradient(None),
     "MutualInfoEstimator": lambda u: MutualInfoEstimator(
-        ["gaussian", "student"], random_state=0
+        ["gaussian", "elliptical"], random_state=0
     ).fit(Z * u, Y * u[::-1]).interval_,
     "conditional_mutual_info": lambda u: sk_mige.conditional_mutual_info(
         Z * u, Y * u[::-1], NOISE[::-1, 0] * u[0], estimator=COPULA).interval,
@@ -283,7 +283,7 @@ EXEMPT = {name: reason for reason, names in OTHERS.items() for name in names.spl
     "ChosenInformation": "a result",
     "Evidence": "a result",
     "GaussianReference": "takes normal scores",
-    "StudentReference": "takes normal scores",
+    "EllipticalReference": "takes normal scores",
     "MixtureReference": "takes normal scores",
     "NeighbourReference": "takes normal scores",
     "AdditiveReference": "a candidate of MutualInfoEstimator, which scales the columns",

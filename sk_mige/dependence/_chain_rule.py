@@ -30,7 +30,7 @@ MIN_CLASS, MAX_RARE = 10, 0.2
 # Numbers are described separately in each class only if the condition has few large classes, and if
 # the information increases significantly and by more than the tolerance.
 MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
-FAST = ("gaussian", "student", "mixture", "linear", "quadratic")
+FAST = ("gaussian", "elliptical", "mixture", "linear", "quadratic")
 
 
 class FittedInformation(Protocol):

@@ -92,7 +92,7 @@ def conditional_mutual_info(
     >>> import numpy as np
     >>> from sk_mige import MutualInfoEstimator, conditional_mutual_info
     >>> z, noise_x, noise_y = np.random.default_rng(0).standard_normal((3, 1000))
-    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+    >>> estimator = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0)
     >>> found = conditional_mutual_info(z + noise_x, z + noise_y, z, estimator=estimator)
     >>> bool(found.interval[0] <= 0 < found.interval[1] < 0.05)
     True
@@ -158,7 +158,7 @@ def total_correlation(
     >>> from sk_mige import MutualInfoEstimator, total_correlation
     >>> R = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
     >>> table = np.random.default_rng(0).multivariate_normal(np.zeros(3), R, 2000)
-    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+    >>> estimator = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0)
     >>> low, high = total_correlation(*table.T, estimator=estimator).interval
     >>> bool(low < 0.35 < high)
     True
@@ -242,7 +242,7 @@ def transfer_entropy(
     >>> from sk_mige import MutualInfoEstimator, transfer_entropy
     >>> x, noise = np.random.default_rng(0).standard_normal((2, 1000))
     >>> y = np.roll(x, 1) + noise
-    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+    >>> estimator = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0)
     >>> found = [transfer_entropy(*pair, estimator=estimator).value for pair in ((x, y), (y, x))]
     >>> [round(value, 1) for value in found]
     [0.3, 0.0]

@@ -72,10 +72,10 @@ Array = NDArray[Any]
 class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
-    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours, a
-    regression with independent noise, and a network that corrects a copula. Candidates with nearly
-    the best held-out score are averaged. The spread of the averaged candidates widens the interval.
-    ``results_`` holds the scores of all candidates.
+    Cross-validation compares Gaussian copulas, elliptical copulas, Gaussian mixtures, nearest
+    neighbours, a regression with independent noise, and a network that corrects a copula.
+    Candidates with nearly the best held-out score are averaged. The spread of the averaged
+    candidates widens the interval. ``results_`` holds the scores of all candidates.
 
     If X or Y holds labels, the estimate is the entropy of the labels minus the conditional entropy.
     Cross-validation then compares the log-loss of classifiers. The predicted probabilities are
@@ -85,7 +85,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ----------
     candidates : "auto" or list of str, default="auto"
         Candidates to compare. The value "auto" compares all candidates for the type of the columns.
-        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
+        Candidates for continuous columns are "gaussian", "elliptical", "mixture", "neighbors",
         "additive" and "network". With p columns in total, "neighbors" needs p ≤ 4, "mixture" p ≤ 40
         and "network" p ≥ 3. Candidates for labels are "linear", "quadratic", "logistic",
         "neighbors", "boosting", "trees", "table" and "ordered". The candidate "table" needs labels
@@ -170,7 +170,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     The time is proportional to the number n of rows, and to the square of the number of columns.
     With two columns in X and in Y, the time of "neighbors" is of order n\ :sup:`3/2`. For many
-    rows, pass a list of the fast candidates "gaussian", "student" and "mixture". For hundreds of
+    rows, pass a list of the fast candidates "gaussian", "elliptical" and "mixture". For hundreds of
     columns, project X and Y to fewer columns.
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
@@ -184,7 +184,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X, noise = rng.standard_normal((2, 1000, 2))
     >>> Y = (0.8 * X + 0.6 * noise) ** 3  # I = -log(1 - 0.64) = 1.02 nats
-    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0).fit(X, Y)
+    >>> estimator = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0).fit(X, Y)
     >>> low, high = estimator.interval_
     >>> bool(low < 1.02 < high)
     True

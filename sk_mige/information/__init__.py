@@ -22,6 +22,7 @@ from sk_mige.information.critics import (
     SeparableCritic,
     fit_critic,
 )
+from sk_mige.information.elliptical import EllipticalReference
 from sk_mige.information.evidence import Evidence
 from sk_mige.information.family_gradient import (
     conditional_mutual_info_gradient,
@@ -39,7 +40,7 @@ from sk_mige.information.hidden import hidden_mutual_info_surrogate
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms, local_dimension
 from sk_mige.information.prior import PriorMatching
-from sk_mige.information.references import GaussianReference, MixtureReference, StudentReference
+from sk_mige.information.references import GaussianReference, MixtureReference
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 from sk_mige.information.views import multiview_mutual_info_surrogate
@@ -63,7 +64,7 @@ __all__ = [
     "ChosenInformation",
     "Evidence",
     "GaussianReference",
-    "StudentReference",
+    "EllipticalReference",
     "MixtureReference",
     "NeighbourReference",
     "AdditiveReference",

@@ -23,7 +23,7 @@ from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.resolution import interval_of, upper_end_of_copulas
 from sk_mige.information.screening import ColumnsReference, detectable_information, related_columns
 
-CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "additive", "network")
+CANDIDATES = ("gaussian", "elliptical", "mixture", "neighbors", "additive", "network")
 
 
 @dataclass
@@ -48,7 +48,7 @@ class ChosenInformation:
     >>> import torch
     >>> from sk_mige.information import choose_information
     >>> x, noise = torch.randn(2, 300, 1, generator=torch.Generator().manual_seed(0)).double()
-    >>> chosen = choose_information(x, x + noise, ("gaussian", "student"))
+    >>> chosen = choose_information(x, x + noise, ("gaussian", "elliptical"))
     >>> low, high = chosen.interval
     >>> bool(low < chosen.value < high)
     True
@@ -125,7 +125,7 @@ def choose_information(
     y : tensor of shape (n, q)
         Normal scores of y.
     candidates : sequence of str
-        Candidates to compare. The default is "gaussian", "student", "mixture", "neighbors",
+        Candidates to compare. The default is "gaussian", "elliptical", "mixture", "neighbors",
         "additive" and "network".
     components : tuple of two tensors, default=None
         Normal scores of independent components of x and y. A copula uses the columns or the
@@ -182,7 +182,7 @@ def choose_information(
     >>> x, noise = torch.randn(2, 2000, 1, generator=torch.Generator().manual_seed(1)).double()
     >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = .51 nats
     >>> chosen = choose_information(
-    ...     gaussianize_ranks(x), gaussianize_ranks(y), ("gaussian", "student")
+    ...     gaussianize_ranks(x), gaussianize_ranks(y), ("gaussian", "elliptical")
     ... )
     >>> bool(abs(chosen.value - 0.51) < 0.05)
     True

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.elliptical import EllipticalReference
 from sk_mige.information.evidence import (
     LARGE,
     Evidence,
@@ -24,10 +25,9 @@ from sk_mige.information.references import (
     GaussianReference,
     MixtureReference,
     Reference,
-    StudentReference,
 )
 
-ELLIPTICAL = ("gaussian", "student")
+COPULAS = ("gaussian", "elliptical")
 # Largest total dimension of x and y for nearest neighbours.
 MAX_NEIGHBOR_DIMENSIONS = 4
 # Largest total dimension for mixtures, whose covariances have many parameters.
@@ -84,7 +84,7 @@ class Comparison:
         judged = starts = of_columns = judge_references(views, candidates, folds, seed)
         least = LARGE * math.log(len(x))
         if "components" in views:
-            names = [name for name in candidates if name in ELLIPTICAL] or candidates
+            names = [name for name in candidates if name in COPULAS] or candidates
             starts = judge_references(views, names, folds, seed, "components")
             if max(e.held_out for e in starts) > least:
                 # The components have a larger density than the columns.
@@ -176,7 +176,7 @@ class Comparison:
 
 
 def _best_copula(judged: list[Evidence]) -> Evidence | None:
-    copulas = [e for e in judged if e.name in ELLIPTICAL]
+    copulas = [e for e in judged if e.name in COPULAS]
     return max(copulas, key=lambda e: e.evidence, default=None)
 
 
@@ -192,10 +192,12 @@ def judge_references(
     d = x.shape[1] + y.shape[1]
     zeros = torch.zeros(len(x), dtype=x.dtype)
     judged = [Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, inputs=inputs)]
-    # The first fold selects the degrees of freedom and the number of components.
+    # The first fold selects the degrees of freedom, and the numbers of bins and of components.
     makers: dict[str, Callable[[int, Any], Reference]] = {
         "gaussian": lambda *_: GaussianReference(),
-        "student": lambda _, first: StudentReference(first and first.degrees_),
+        "elliptical": lambda _, first: EllipticalReference(
+            first and first.degrees_, first and first.n_bins_
+        ),
         "mixture": lambda _, first: MixtureReference(first and len(first.means_), seed),
     }
     for name, make in makers.items():
@@ -283,7 +285,7 @@ def weigh(judged: list[Evidence], x: Tensor, y: Tensor) -> None:
     With few rows per column, copulas overfit, and their evidence can be below that of independence.
     If correlations are significant, the weight of independence is nevertheless 0.
     """
-    if any(e.name in ELLIPTICAL for e in judged) and _are_correlated(x, y):
+    if any(e.name in COPULAS for e in judged) and _are_correlated(x, y):
         judged[0].evidence = -math.inf
     set_weights(judged, TOLERANCE)
 

@@ -9,11 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
-# Degrees of freedom and numbers of components to compare on held-out rows.
-DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
+# Numbers of components to compare on held-out rows.
 COMPONENTS = (2, 4, 8, 16, 32)
 # Fraction of held-out rows, and largest number of rows, in a comparison.
 HELD_OUT, MAX_ROWS = 0.2, 5000
@@ -217,153 +215,6 @@ class GaussianReference(DensityReference):
     def _log_radial(self, squared_norm: Tensor, d: int) -> Tensor:
         """Return the log-density at whitened rows, without terms that cancel in the ratio."""
         return -0.5 * squared_norm
-
-
-class StudentReference(GaussianReference):
-    """Student t-copula of normal scores.
-
-    The columns are mapped to a t distribution by quantiles. Fixed-point iterations fit the scatter
-    matrix of a multivariate t density.
-
-    Parameters
-    ----------
-    degrees : float, default=None
-        Degrees of freedom. If None, the held-out likelihood selects the degrees of freedom.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information import StudentReference, gaussianize_ranks
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> x, y, scale = torch.randn(3, 2000, 1, generator=generator).double()
-    >>> x, y = gaussianize_ranks(x / scale), gaussianize_ranks(y / scale)
-    >>> f = StudentReference().fit(x, y).pointwise(x, y)
-    >>> bool(abs(f.mean() - 0.22) < 0.05)  # uncorrelated, but not independent
-    True
-    """
-
-    def __init__(self, degrees: float | None = None) -> None:
-        self.degrees = degrees
-
-    def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit the degrees of freedom and the scatter matrix.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        self : StudentReference
-            The fitted reference.
-        """
-        if self.degrees is not None:
-            return self._fit(x, y, self.degrees)
-        n = min(len(x), MAX_ROWS)
-        m = int(n * (1 - HELD_OUT))
-        best, chosen, scatter = -math.inf, DEGREES[-1], None
-        for degrees in reversed(DEGREES):  # the likelihood has one mode, often at large degrees
-            self._fit(x[:m], y[:m], degrees, scatter)
-            held_out = float(self.log_density(x[m:n], y[m:n]).mean())
-            if held_out < best:
-                break
-            best, chosen, scatter = held_out, degrees, self.scatter_
-        return self._fit(x, y, chosen, scatter)
-
-    def coordinates(self, z: Tensor) -> Tensor:
-        """Map normal scores to quantiles of the t distribution.
-
-        Parameters
-        ----------
-        z : tensor of shape (n, d)
-            Normal scores.
-
-        Returns
-        -------
-        tensor of shape (n, d)
-        """
-        grid = np.linspace(-7, 7, 2001)
-        # A table suffices because the arcsinh of the quantiles is nearly linear.
-        table = np.arcsinh(stdtrit(self.degrees_, ndtr(grid)))
-        return torch.from_numpy(np.sinh(np.interp(z.detach().numpy(), grid, table)))
-
-    def matrix(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of all pairs.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Coordinates of x, in the dtype of the result.
-        y : tensor of shape (m, q)
-            Coordinates of y.
-
-        Returns
-        -------
-        tensor of shape (n, m)
-        """
-        p, d = x.shape[1], x.shape[1] + y.shape[1]
-        precision = self.precision_.to(x) / self.degrees_
-        left, right = (
-            ((z @ own) * z).sum(1) for z, own in ((x, precision[:p, :p]), (y, precision[p:, p:]))
-        )
-        norms = pair_sums(2 * x @ precision[:p, p:], y, 1 + left, right)
-        joint = norms.clamp_min_(1).log_().mul_(-(self.degrees_ + d) / 2)
-        left, right = self._margin(x, True), self._margin(y, False)
-        constant = self.information_ + self._log_radial(x.new_zeros(()), d)
-        return joint.add_((constant - left)[:, None]).sub_(right)
-
-    def log_density(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the log-density of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        scores = torch.cat([x, y], dim=1)
-        t = self.coordinates(scores)
-        joint = (
-            self._log_radial((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
-        )
-        # Divide by the t margins, and multiply by the N(0, 1) margins of the scores.
-        log_scale = torch.log(self.scale_)
-        margins = (self._log_radial((t / self.scale_).square(), 1) - log_scale).sum(1)
-        return joint - margins + log_normal(scores, 0.0)
-
-    def _fit(self, x: Tensor, y: Tensor, degrees: float, start: Tensor | None = None) -> Self:
-        """Fit the scatter matrix by fixed-point iterations."""
-        self.degrees_ = degrees
-        scores = torch.cat([x, y], dim=1)
-        z = self.coordinates(scores)
-        n, d = z.shape
-        scatter = scores.mT @ scores / n if start is None else start
-        scatter = scatter + 1e-10 * torch.eye(d, dtype=z.dtype, device=z.device)
-        for _ in range(30):
-            whiten, _ = whitener(scatter)
-            weight = (degrees + d) / (degrees + (z @ whiten).square().sum(1))
-            updated = (weight[:, None] * z).mT @ z / n
-            change = float((updated - scatter).abs().max())
-            scatter = updated
-            if change < 1e-4:
-                break
-        self._set_scatter(scatter, x.shape[1])
-        self.scatter_, self.scale_ = scatter, scatter.diagonal().sqrt()
-        return self
-
-    def _log_radial(self, squared_norm: Tensor, d: int) -> Tensor:
-        """Return the log-density of a d-dimensional t distribution from squared norms."""
-        nu = self.degrees_
-        constant = math.lgamma((nu + d) / 2) - math.lgamma(nu / 2) - d / 2 * math.log(nu * math.pi)
-        return constant - (nu + d) / 2 * torch.log1p(squared_norm / nu)
 
 
 class MixtureReference(DensityReference):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.information.comparison import (
-    ELLIPTICAL,
+    COPULAS,
     KSG_NEIGHBORS,
     MAX_NEIGHBOR_DIMENSIONS,
     Comparison,
@@ -17,6 +17,7 @@ from sk_mige.information.comparison import (
     judge_references,
     ksg,
 )
+from sk_mige.information.elliptical import DEGREES
 from sk_mige.information.evidence import Z_90, Evidence, deal_folds, shuffles
 from sk_mige.information.margins import gaussianize_ranks
 
@@ -64,7 +65,7 @@ def upper_end_of_copulas(judged: list[Evidence]) -> float:
     With few rows per coordinate, copulas overfit. Independence, or a model of few columns, can then
     have the best evidence although the copulas describe more information.
     """
-    copulas = [e for e in judged if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
+    copulas = [e for e in judged if e.name in COPULAS and math.isfinite(e.held_out)]
     ends = [e.value + Z_90 * _unconfirmed_by_copula(e) for e in copulas]
     return max(ends, default=0.0)
 
@@ -88,12 +89,13 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
     """Return the information that more rows would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. Spacings of sorted values also resolve edges better with more rows. For a mixture in
-    few dimensions, nearest neighbours give a more accurate extrapolation.
+    components. Spacings of sorted values and the bins of a radial law also resolve edges better
+    with more rows. For a mixture in few dimensions, nearest neighbours give a more accurate
+    extrapolation.
     """
     few = _dimension(judged, views) <= MAX_NEIGHBOR_DIMENSIONS
     names = ("additive",) if few else ("mixture", "additive")
-    used = [e for e in judged if e.name in names and e.weight]
+    used = [e for e in judged if e.weight and (e.name in names or _has_bins(e))]
     return sum(max(0.0, gain) for gain in _gains_of_rows(used, views, seed)) if used else 0.0
 
 
@@ -103,7 +105,8 @@ def _gains_of_rows(
     """Return the weighted gain of each candidate from infinitely many rows.
 
     The gain is extrapolated from the mean of the estimates from each half of the rows, for a bias
-    proportional to 1 / sqrt(n).
+    proportional to 1 / sqrt(n). Errors of the map of the columns and of the scatter matrix blur the
+    edge of a radial law. The bias is then assumed proportional to n ** (-1 / 4).
     """
     half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
@@ -115,17 +118,29 @@ def _gains_of_rows(
         for e in judge_references(own, [e.name for e in used], folds, seed, inputs):
             values.setdefault(e.name, []).append(e.value)
     gains = (e.weight * (e.value - statistics.mean(values.get(e.name, [e.value]))) for e in used)
-    return [gain / (math.sqrt(2) - 1) for gain in gains]
+    powers = (0.25 if _has_edge(e) else 0.5 for e in used)
+    return [gain / (2**power - 1) for gain, power in zip(gains, powers, strict=True)]
+
+
+def _has_bins(e: Evidence) -> bool:
+    """Return whether the candidate is an elliptical copula with an estimated radial law."""
+    return e.name == "elliptical" and bool(e.models) and e.models[0].n_bins_ > 1
+
+
+def _has_edge(e: Evidence) -> bool:
+    """Return whether the candidate is an elliptical copula whose density can have an edge."""
+    return _has_bins(e) and bool(e.models[0].degrees_ == DEGREES[-1])
 
 
 def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) -> float:
-    """Return the information at edges and on curves that mixtures and neighbours do not resolve.
+    """Return the information at edges and on curves that the candidates do not resolve.
 
     The bias of nearest neighbours at an edge is proportional to the radius. In d dimensions, the
     radius of four times as many neighbours is larger by a factor of 4 ** (1 / d). The extrapolation
     is to a radius of 0.
     """
-    used, d = [e for e in judged if e.name in SMOOTH and e.weight], _dimension(judged, views)
+    used = [e for e in judged if (e.name in SMOOTH or _has_edge(e)) and e.weight]
+    d = _dimension(judged, views)
     if not used or d > MAX_NEIGHBOR_DIMENSIONS:
         return 0.0
     x, y = views[used[0].inputs]
@@ -228,7 +243,7 @@ def _standard_error(judged: list[Evidence], value: float) -> float:
         sampling = float(e.pointwise.std()) / math.sqrt(len(e.pointwise))
         # The bias is at most half the difference between in-sample and held-out means.
         unconfirmed = (e.in_sample - e.held_out) / 2
-        if e.name in ELLIPTICAL:
+        if e.name in COPULAS:
             unconfirmed = _unconfirmed_by_copula(e)
         if e.name == "network":
             # A network's resolution has no known bound, so the full difference of the means counts.

@@ -72,7 +72,7 @@ class MutualInfoDisplay(Display):
     >>> from sk_mige import MutualInfoEstimator
     >>> from sk_mige.inspection import MutualInfoDisplay
     >>> x, noise = np.random.default_rng(0).standard_normal((2, 800))
-    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+    >>> estimator = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0)
     >>> display = MutualInfoDisplay.from_estimator(estimator, x, 0.8 * x + 0.6 * noise, truth=0.51)
     >>> display.n_samples
     array([100, 200, 400, 800])

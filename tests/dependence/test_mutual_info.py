@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import tracemalloc
 import warnings
@@ -29,7 +30,7 @@ from sk_mige.information.residuals import LinearResiduals
 # Small samples keep the tests fast.
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
 
-QUICK = ("gaussian", "student", "mixture")
+QUICK = ("gaussian", "elliptical", "mixture")
 
 
 def quick(*candidates: str) -> MutualInfoEstimator:
@@ -68,6 +69,35 @@ def test_student_pairs_share_information_without_correlation() -> None:
     estimator = quick().fit(z[:, :1], z[:, 1:])
     assert abs(estimator.mutual_info_ - 0.224) < 0.04
     assert estimator.permutation_test(99) == 0.01
+
+
+def test_equal_means_and_unlike_scales_are_described() -> None:
+    rng = np.random.default_rng(0)
+    scales = np.array([1.0, 10.0])
+    z = rng.standard_normal((1500, 4)) * scales[rng.integers(2, size=(1500, 1))]
+
+    def log_density(z: np.ndarray) -> np.ndarray:
+        k = z.shape[1]
+        norms = (z**2).sum(1, keepdims=True) / scales**2
+        return np.log((np.exp(-norms / 2) / (2 * math.pi) ** (k / 2) / scales**k).mean(1))
+
+    x, y = z[:, :2], z[:, 2:]
+    own = log_density(z) - log_density(x) - log_density(y)
+    estimator = quick("gaussian", "elliptical", "mixture").fit(x, y**3)
+    assert abs(estimator.mutual_info_ - 0.527) < 0.04  # the mean of ``own`` for many rows
+    assert estimator.interval_[0] < 0.527 < estimator.interval_[1]
+    assert np.corrcoef(estimator.pointwise_, own)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(("d", "information"), [(2, 0.145), (4, 0.307)])
+def test_the_interval_of_a_ball_holds_the_information(d: int, information: float) -> None:
+    """The value is log V(d) - 2 log V(d/2) + (d/2) (psi(d/2 + 1) - psi(d/4 + 1))."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((1500, d))
+    z *= (rng.random(1500) ** (1 / d) / np.linalg.norm(z, axis=1))[:, None]
+    estimator = quick("gaussian", "elliptical", "mixture").fit(z[:, : d // 2], z[:, d // 2 :])
+    assert estimator.mutual_info_ > 0.6 * information
+    assert estimator.interval_[0] < information < estimator.interval_[1]
 
 
 def test_neighbours_resolve_a_fast_oscillation() -> None:
@@ -177,7 +207,7 @@ def test_two_labels_have_the_information_of_their_table() -> None:
 @example(seed=27, of_x=True, k=0)  # independent components replace the columns of x
 def test_the_sign_of_a_column_changes_nothing(seed: int, of_x: bool, k: int) -> None:
     x, y, _ = gaussian_pair(100, 2, seed=seed)
-    candidates = ("gaussian", "student", "mixture", "neighbors")
+    candidates = ("gaussian", "elliptical", "mixture", "neighbors")
     value = quick(*candidates).fit(x, y).mutual_info_
     (x if of_x else y)[:, k] *= -1
     assert quick(*candidates).fit(x, y).mutual_info_ == pytest.approx(value, abs=1e-9)
@@ -191,8 +221,8 @@ def test_the_sign_of_a_column_changes_nothing(seed: int, of_x: bool, k: int) -> 
 )
 def test_units_and_increasing_maps_change_nothing(seed: int, unit: float, increasing) -> None:
     x, y, _ = gaussian_pair(60, 1, seed=seed)
-    expected = quick("gaussian", "student").fit(x, y)
-    found = quick("gaussian", "student").fit(unit * increasing(x), y * unit)
+    expected = quick("gaussian", "elliptical").fit(x, y)
+    found = quick("gaussian", "elliptical").fit(unit * increasing(x), y * unit)
     assert found.mutual_info_ == pytest.approx(expected.mutual_info_, abs=1e-9)
     assert found.interval_ == pytest.approx(expected.interval_, abs=1e-9)
 
@@ -785,7 +815,7 @@ def test_decimals_with_few_different_steps_have_finite_information() -> None:
 def test_noise_below_the_distance_of_ranks_is_said_to_be_unresolved() -> None:
     x, e = np.random.default_rng(0).standard_normal((2, 300))
     with pytest.warns(UserWarning, match="too large for this number of rows"):
-        found = quick("gaussian", "student").fit(x, (x + 1e-4 * e) ** 3)
+        found = quick("gaussian", "elliptical").fit(x, (x + 1e-4 * e) ** 3)
     assert contains(found, -np.log(1e-4))
 
 
@@ -892,7 +922,7 @@ def test_unknown_candidates_and_columns_are_named() -> None:
 def test_many_coordinates_of_few_rows_are_said_to_be_unresolved() -> None:
     x, y, truth = gaussian_pair(600, 40, 0.25)
     with pytest.warns(UserWarning, match="rows do not resolve the mutual information"):
-        estimator = quick("gaussian", "student").fit(x, y)
+        estimator = quick("gaussian", "elliptical").fit(x, y)
     assert contains(estimator, truth)
 
 
@@ -900,7 +930,7 @@ def test_the_choice_of_few_columns_leaves_the_copula_of_all_columns_open() -> No
     rng = np.random.default_rng(1)
     z = rng.standard_normal((400, 40)) / np.sqrt(rng.chisquare(3, (400, 1)))
     with pytest.warns(UserWarning, match="rows do not resolve the mutual information"):
-        estimator = quick("gaussian", "student").fit(z[:, :20], z[:, 20:])
+        estimator = quick("gaussian", "elliptical").fit(z[:, :20], z[:, 20:])
     assert "few" in estimator.results_["candidate"][estimator.results_["weight"].argmax()]
     assert contains(estimator, 0.793)  # the entropies of t distributions with 3 degrees of freedom
 

@@ -143,7 +143,7 @@ OF_ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
     "neighbours": info.ksg_terms,
     "Fisher": lambda x, y: info.relative_fisher_information(y),
     "whitened scores": lambda x, y: info.whitened_scores(y),
-    "Student": lambda x, y: info.StudentReference().fit(x, y).pointwise(x, y),
+    "elliptical": lambda x, y: info.EllipticalReference().fit(x, y).pointwise(x, y),
 }
 
 

@@ -12,10 +12,10 @@ import torch
 from sk_mige.information import (
     AdditiveReference,
     CorrectedReference,
+    EllipticalReference,
     GaussianReference,
     MixtureReference,
     NeighbourReference,
-    StudentReference,
     choose_information,
     gaussianize_ranks,
 )
@@ -90,7 +90,8 @@ def test_few_rows_have_no_directions() -> None:
     "model",
     [
         GaussianReference(),
-        StudentReference(4.0),
+        EllipticalReference(4.0, 1),
+        EllipticalReference(4.0, 8),
         MixtureReference(2),
         NeighbourReference(5),
         AdditiveReference(),
@@ -111,10 +112,21 @@ def test_stored_models_give_the_same_values_and_shuffles(model) -> None:
 
 def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
     x, y = draws(100, 2), draws(100, 1, seed=1)
-    for model in (GaussianReference(), StudentReference(3.0)):
+    for model in (GaussianReference(), EllipticalReference(3.0, 1), EllipticalReference(3.0, 8)):
         model.fit(x, y)
         pairs = model.matrix(model.coordinates(x), model.coordinates(y))
         torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
+
+
+def test_the_margins_of_an_elliptical_density_are_integrals() -> None:
+    z = draws(1000, 3)
+    z *= torch.rand(1000, 1, generator=torch.Generator().manual_seed(1)) > 0.5
+    model = EllipticalReference(4.0, 16).fit(z[:, :2], z[:, 2:])
+    rest = torch.linspace(-200, 200, 400_001, dtype=torch.float64)
+    for norm in (0.01, 0.5, 3.0):
+        joint = model._log_radial(norm + rest.square(), 3).exp()
+        margin = model._log_radial(torch.tensor([norm]).double(), 2).exp()
+        torch.testing.assert_close(torch.trapezoid(joint, rest), margin[0], rtol=0.01, atol=0)
 
 
 def test_peaked_components_are_found_with_a_small_error() -> None:
@@ -128,7 +140,7 @@ def test_peaked_components_are_found_with_a_small_error() -> None:
 
 def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
     x, y = draws(40, 2), draws(40, 1, seed=1)
-    model = CorrectedReference(StudentReference(3.0).fit(x, y), n_epochs=1).fit(x, y)
+    model = CorrectedReference(EllipticalReference(3.0, 8).fit(x, y), n_epochs=1).fit(x, y)
     reference = model.reference
     known = [reference.coordinates(z).float() for z in (x, y)]
     inputs = model._inputs(x, y)

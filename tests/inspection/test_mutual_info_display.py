@@ -15,13 +15,13 @@ from sk_mige.inspection import MutualInfoDisplay
 RNG = np.random.default_rng(0)
 X, NOISE = RNG.standard_normal((2, 400))
 Y = 0.8 * X + 0.6 * NOISE
-ESTIMATOR = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+ESTIMATOR = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0)
 drawn = MutualInfoDisplay.from_predictions
 
 
 def test_the_last_estimate_is_that_of_all_rows() -> None:
     display = MutualInfoDisplay.from_estimator(ESTIMATOR, X, Y, truth=0.51)
-    fitted = MutualInfoEstimator(["gaussian", "student"], random_state=0).fit(X, Y)
+    fitted = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0).fit(X, Y)
     np.testing.assert_array_equal(display.n_samples, [50, 100, 200, 400])
     assert display.mutual_info[-1] == fitted.mutual_info_
     assert tuple(display.interval[-1]) == fitted.interval_
@@ -30,13 +30,13 @@ def test_the_last_estimate_is_that_of_all_rows() -> None:
 
 def test_candidates_are_drawn_with_their_weights() -> None:
     display = MutualInfoDisplay.from_estimator(ESTIMATOR, X, Y, sizes=[400, 100])
-    results = MutualInfoEstimator(["gaussian", "student"], random_state=0).fit(X, Y).results_
+    results = MutualInfoEstimator(["gaussian", "elliptical"], random_state=0).fit(X, Y).results_
     assert list(display.lines_) == results["candidate"].tolist()
     last = [line.get_ydata()[-1] for line in display.lines_.values()]
     np.testing.assert_array_equal(last, results["value"])
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    weight = results["weight"][results["candidate"] == "student"][0]
-    assert f"student, weight {weight:.2f}" in labels
+    weight = results["weight"][results["candidate"] == "elliptical"][0]
+    assert f"elliptical, weight {weight:.2f}" in labels
 
 
 def test_subsets_are_nested_and_repeatable() -> None:

@@ -103,7 +103,8 @@ class EllipticalReference(GaussianReference):
             n_bins, quantiles = self._best_bins(some, others)
         self._fit_student(x, y, degrees, scatter)
         if n_bins > 1:
-            self.quantiles_ = self.quantiles_ if quantiles is None else quantiles
+            if quantiles is not None:
+                self.quantiles_ = quantiles
             self._fit_radial_law(x, y, n_bins, MAX_STEPS)
         self.n_bins_ = n_bins
         return self
@@ -229,19 +230,19 @@ class EllipticalReference(GaussianReference):
         """Update the radial law and the map of the columns in turn."""
         scores = torch.cat([x, y], dim=1)
         self.d_, p = scores.shape[1], x.shape[1]
-        widths = {1, p, self.d_ - p}
+        self.widths_ = [1, p, self.d_ - p]
         middle = abs(SCORES) < 3
         for step in range(n_steps):
             z = self.coordinates(scores)
             self._fit_scatter(z, self.scatter_, p, 3)
-            self._set_factors((z @ self.whiten_).square().sum(1).numpy(), n_bins, widths)
+            self._set_factors((z @ self.whiten_).square().sum(1).numpy(), n_bins)
             if step == n_steps - 1:
                 break
             before, self.quantiles_ = self.quantiles_, self._quantiles()
             if float((self.quantiles_ - before)[middle].abs().max()) < MIN_CHANGE:
                 break
 
-    def _set_factors(self, norms: Array, n_bins: int, widths: set[int]) -> None:
+    def _set_factors(self, norms: Array, n_bins: int) -> None:
         """Set the factors of the bins from the squared norms of the rows.
 
         The factor is the share of the rows divided by the share of the t distribution. Neighbouring
@@ -267,7 +268,8 @@ class EllipticalReference(GaussianReference):
         largest = max(1e3 * math.sqrt(ends[-1]), float(stdtrit(nu, ndtr(SCORES[-1]))))
         self.radii_ = torch.linspace(0, math.asinh(largest), N_RADII, dtype=torch.float64)
         norms = np.sinh(self.radii_.numpy()) ** 2
-        self.tables_ = {k: torch.from_numpy(self._marginal_factor(norms, k)) for k in widths}
+        tables = [self._marginal_factor(norms, k) for k in self.widths_]
+        self.tables_ = torch.from_numpy(np.stack(tables))
 
     def _marginal_factor(self, norms: Array, k: int) -> Array:
         """Return the log-ratio of the densities of k coordinates to those of the t distribution."""
@@ -281,9 +283,8 @@ class EllipticalReference(GaussianReference):
 
         The upper quartile is that of the t distribution, because a copula has no scale.
         """
-        z = torch.sinh(self.radii_)
-        density = self._log_radial(z.square(), 1).exp().numpy()
-        z = z.numpy()
+        z = np.sinh(self.radii_.numpy())
+        density = self._log_radial(torch.from_numpy(z).square(), 1).exp().numpy()
         cells = (density[1:] + density[:-1]) / 2 * np.diff(z)
         above = np.append(np.cumsum(cells[::-1])[::-1], 0.0) + 1e-300
         levels = np.log(2 * above[0]) - np.log(above)
@@ -299,12 +300,13 @@ class EllipticalReference(GaussianReference):
         return student + self._log_factor(squared_norm, d) if len(self.ends_) else student
 
     def _log_factor(self, squared_norm: Tensor, d: int) -> Tensor:
+        """Return the log-ratio of the density to that of the t distribution."""
         if d == self.d_:
-            return self.factors_.to(squared_norm)[
-                torch.bucketize(squared_norm.contiguous(), self.ends_.to(squared_norm))
-            ]
+            bins = torch.bucketize(squared_norm.contiguous(), self.ends_.to(squared_norm))
+            return self.factors_.to(squared_norm)[bins]
+        table = self.tables_[self.widths_.index(d)]
         places = np.arcsinh(np.sqrt(squared_norm.numpy()))
-        return torch.from_numpy(np.interp(places, self.radii_, self.tables_[d])).to(squared_norm)
+        return torch.from_numpy(np.interp(places, self.radii_, table)).to(squared_norm)
 
     def _log_student(self, squared_norm: Tensor, d: int) -> Tensor:
         """Return the log-density of a d-dimensional t distribution from squared norms."""

@@ -23,8 +23,8 @@ from sk_mige.information.references import (
 # Degrees of freedom and numbers of bins to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 BINS = (16, 32, 64, 128)
-# Fewest rows per bin on average, and fewest rows of a narrow bin at the ends.
-ROWS_PER_BIN, ROWS_AT_ENDS = 16, 8
+# Fewest rows per bin on average, and number of subdivisions of a bin.
+ROWS_PER_BIN, SUBDIVISIONS = 16, 3
 # Largest number of alternations between the map of the columns and the radial law, fewer in a
 # comparison, and the change of the map at which the alternations stop.
 MAX_STEPS, FEW_STEPS, MIN_CHANGE = 20, 8, 0.01
@@ -230,7 +230,7 @@ class EllipticalReference(GaussianReference):
         """Update the radial law and the map of the columns in turn."""
         scores = torch.cat([x, y], dim=1)
         self.d_, p = scores.shape[1], x.shape[1]
-        self.widths_ = [1, p, self.d_ - p]
+        self.widths_ = sorted({1, p, self.d_ - p})
         middle = abs(SCORES) < 3
         for step in range(n_steps):
             z = self.coordinates(scores)
@@ -246,30 +246,46 @@ class EllipticalReference(GaussianReference):
         """Set the factors of the bins from the squared norms of the rows.
 
         The factor is the share of the rows divided by the share of the t distribution. Neighbouring
-        bins are averaged. Bins at the ends are narrow, because the density can have an edge. Above
-        the largest norm, the factor is that of the last bin, but the mass is at most one row's.
+        bins are averaged. The logarithm is interpolated at subdivisions, because the density can
+        change by a large factor within a bin. Above the largest norm, the factor is that of the
+        last bin, but the mass is at most one row's.
         """
-        n, nu, norms = len(norms), self.degrees_, np.sort(norms)
-        small = 0.5 ** np.arange(1, 20) / n_bins
-        small = small[small * n > ROWS_AT_ENDS]
-        levels = np.concatenate([small, np.arange(1, n_bins) / n_bins, 1 - small])
-        rows = np.unique(np.round(n * levels).astype(int))
+        n, norms = len(norms), np.sort(norms)
+        # Equal steps of the number of rows plus the log-norm resolve gaps between scales.
+        logs = np.log(norms + norms[n // 2] / n + 1e-300)
+        levels = np.arange(n) / n + (logs - logs[0]) / max(logs[-1] - logs[0], 1e-300)
+        inner = np.searchsorted(levels / 2, np.arange(1, n_bins) / n_bins)
+        # The last bins are narrow, because the density can have an edge.
+        outer = n - 0.5 ** np.arange(1, 20) * n / n_bins
+        rows = np.unique(np.append(inner, outer).round(-1).astype(int))
+        rows = rows[(rows > 0) & (rows < n)]
         # The last end is above the largest norm, so rounding errors do not change the row's bin.
         ends = np.unique(np.append((norms[rows - 1] + norms[rows]) / 2, 1.001 * norms[-1]))
+        ends = ends[ends > 0]
         counts = np.diff(np.searchsorted(norms, ends, side="right"), prepend=0)
-        shares = np.diff(betainc(self.d_ / 2, nu / 2, ends / (nu + ends)), prepend=0)
         window = (0.5, 1.0, 0.5)
-        smooth = [np.convolve(v, window)[1:-1] for v in (counts, np.maximum(shares, 1e-300))]
-        factors = smooth[0] / smooth[1]
+        smooth = [np.convolve(v, window)[1:-1] for v in (counts, self._shares(ends))]
+        logs = np.log(np.append(ends[0] / 2, ends))
+        widths = np.diff(logs)[:, None] / SUBDIVISIONS
+        fine = logs[:-1, None] + widths * np.arange(1, SUBDIVISIONS + 1)
+        middle = (logs[1:] + logs[:-1]) / 2
+        factors = np.interp((fine - widths / 2).ravel(), middle, np.log(smooth[0] / smooth[1]))
+        ends, factors = np.exp(fine.ravel()), np.exp(factors)
+        shares = self._shares(ends)
         rest = max(1e-300, 1 - shares.sum())
         factors = np.append(factors, min(factors[-1], 1 / rest))
         factors /= factors @ np.append(shares, rest)
         self.ends_, self.factors_ = torch.from_numpy(ends), torch.from_numpy(np.log(factors))
-        largest = max(1e3 * math.sqrt(ends[-1]), float(stdtrit(nu, ndtr(SCORES[-1]))))
+        largest = max(1e3 * math.sqrt(ends[-1]), float(stdtrit(self.degrees_, ndtr(SCORES[-1]))))
         self.radii_ = torch.linspace(0, math.asinh(largest), N_RADII, dtype=torch.float64)
         norms = np.sinh(self.radii_.numpy()) ** 2
         tables = [self._marginal_factor(norms, k) for k in self.widths_]
         self.tables_ = torch.from_numpy(np.stack(tables))
+
+    def _shares(self, ends: Array) -> Array:
+        """Return the share of the t distribution in each bin."""
+        below = betainc(self.d_ / 2, self.degrees_ / 2, ends / (self.degrees_ + ends))
+        return np.maximum(np.diff(below, prepend=0), 1e-300)
 
     def _marginal_factor(self, norms: Array, k: int) -> Array:
         """Return the log-ratio of the densities of k coordinates to those of the t distribution."""

@@ -46,9 +46,11 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
     """
     judged, views, seed = found.judged, found.views, found.seed
     error, missing, edges = _standard_error(judged, value), 0.0, 0.0
-    if found.large:
-        error = math.hypot(error, _growth(judged, views, seed))
-    else:
+    growing = [e for e in judged if e.weight and (found.large or _is_smooth(e))]
+    if growing:
+        gains = _gains_of_rows(growing, views, seed, judged[0].inputs)
+        error = math.hypot(error, sum(gains) / Z_90)
+    if not found.large:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
         missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
         edges = _unresolved_by_neighbours(judged, views)
@@ -76,15 +78,6 @@ def _unconfirmed_by_copula(e: Evidence) -> float:
     return math.hypot(half / 2, half**2)
 
 
-def _growth(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
-    """Return the difference between the estimate and an extrapolation from half the rows.
-
-    Ranks do not resolve structure finer than the spacing of neighbouring rows.
-    """
-    used = [e for e in judged if e.weight]
-    return sum(_gains_of_rows(used, views, seed, judged[0].inputs)) / Z_90
-
-
 def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
     """Return the information that more rows would resolve.
 
@@ -95,7 +88,7 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
     """
     few = _dimension(judged, views) <= MAX_NEIGHBOR_DIMENSIONS
     names = ("additive",) if few else ("mixture", "additive")
-    used = [e for e in judged if e.weight and (e.name in names or _has_bins(e))]
+    used = [e for e in judged if e.weight and (e.name in names or _has_edge(e))]
     return sum(max(0.0, gain) for gain in _gains_of_rows(used, views, seed)) if used else 0.0
 
 
@@ -130,6 +123,11 @@ def _has_bins(e: Evidence) -> bool:
 def _has_edge(e: Evidence) -> bool:
     """Return whether the candidate is an elliptical copula whose density can have an edge."""
     return _has_bins(e) and bool(e.models[0].degrees_ == DEGREES[-1])
+
+
+def _is_smooth(e: Evidence) -> bool:
+    """Return whether the candidate has an estimated radial law without an edge."""
+    return _has_bins(e) and not _has_edge(e)
 
 
 def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) -> float:
@@ -243,7 +241,7 @@ def _standard_error(judged: list[Evidence], value: float) -> float:
         sampling = float(e.pointwise.std()) / math.sqrt(len(e.pointwise))
         # The bias is at most half the difference between in-sample and held-out means.
         unconfirmed = (e.in_sample - e.held_out) / 2
-        if e.name in COPULAS:
+        if e.name in COPULAS and not _has_bins(e):
             unconfirmed = _unconfirmed_by_copula(e)
         if e.name == "network":
             # A network's resolution has no known bound, so the full difference of the means counts.

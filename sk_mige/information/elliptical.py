@@ -23,8 +23,8 @@ from sk_mige.information.references import (
 # Degrees of freedom and numbers of bins to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 BINS = (16, 32, 64, 128)
-# Fewest rows per bin on average, and number of subdivisions of a bin.
-ROWS_PER_BIN, SUBDIVISIONS = 16, 3
+# Fewest rows per bin on average, fewest rows of any bin, and number of subdivisions of a bin.
+ROWS_PER_BIN, MIN_ROWS, SUBDIVISIONS = 16, 4, 3
 # Largest number of alternations between the map of the columns and the radial law, fewer in a
 # comparison, and the change of the map at which the alternations stop.
 MAX_STEPS, FEW_STEPS, MIN_CHANGE = 20, 8, 0.01
@@ -257,7 +257,7 @@ class EllipticalReference(GaussianReference):
         inner = np.searchsorted(levels / 2, np.arange(1, n_bins) / n_bins)
         # The last bins are narrow, because the density can have an edge.
         outer = n - 0.5 ** np.arange(1, 20) * n / n_bins
-        rows = np.unique(np.append(inner, outer).round(-1).astype(int))
+        rows = MIN_ROWS * np.unique((np.append(inner, outer) / MIN_ROWS).round().astype(int))
         rows = rows[(rows > 0) & (rows < n)]
         # The last end is above the largest norm, so rounding errors do not change the row's bin.
         ends = np.unique(np.append((norms[rows - 1] + norms[rows]) / 2, 1.001 * norms[-1]))

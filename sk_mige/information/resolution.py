@@ -46,9 +46,12 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
     """
     judged, views, seed = found.judged, found.views, found.seed
     error, missing, edges = _standard_error(judged, value), 0.0, 0.0
-    growing = [e for e in judged if e.weight and (found.large or _is_smooth(e))]
-    if growing:
-        gains = _gains_of_rows(growing, views, seed, judged[0].inputs)
+    # The bias of an estimated radial law without an edge can have either sign.
+    either = [
+        e for e in judged if e.weight and (found.large or (_has_bins(e) and not _has_edge(e)))
+    ]
+    if either:
+        gains = _gains_of_rows(either, views, seed, judged[0].inputs)
         error = math.hypot(error, sum(gains) / Z_90)
     if not found.large:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
@@ -123,11 +126,6 @@ def _has_bins(e: Evidence) -> bool:
 def _has_edge(e: Evidence) -> bool:
     """Return whether the candidate is an elliptical copula whose density can have an edge."""
     return _has_bins(e) and bool(e.models[0].degrees_ == DEGREES[-1])
-
-
-def _is_smooth(e: Evidence) -> bool:
-    """Return whether the candidate has an estimated radial law without an edge."""
-    return _has_bins(e) and not _has_edge(e)
 
 
 def _unresolved_by_neighbours(judged: list[Evidence], views: dict[str, Pair]) -> float:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sk_mige.score import rbf_kernel, squared_distances, ssge, subspace_eigh
+from sk_mige.score import (
+    leading_eigenpairs,
+    rbf_kernel,
+    squared_distances,
+    ssge,
+    subspace_eigh,
+)
 from sk_mige.score.spectrum import cholesky_in_place, orthonormal_sections, solved
 
 
@@ -27,6 +33,13 @@ def test_scores_from_few_eigenpairs_do_not_depend_on_how_those_were_found(z, n_e
     torch.testing.assert_close(
         ssge(z, n_eigen=n_eigen, solver="subspace"), expected, atol=1e-5, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("threshold", [0.6, torch.tensor([0.6], dtype=torch.float64)])
+def test_a_threshold_that_the_first_eigenvalue_reaches_keeps_no_other(threshold):
+    values = torch.tensor([6.0, 3.0, 1.0], dtype=torch.float64)
+    kept = leading_eigenpairs(values, eigen_threshold=threshold)
+    assert kept.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0])

@@ -349,7 +349,8 @@ def _numbers(X: Any) -> NDArray[Any]:
         )
     except (TypeError, ValueError) as error:
         check_numbers(X, "X", error)
-        error.add_note("Impute X first, and score the steps after an imputer")
+        if "contains NaN" in str(error):
+            error.add_note("Impute X first, and score the steps after an imputer")
         raise
     if rows.ndim < 2:
         raise ValueError(

@@ -160,6 +160,7 @@ def test_estimators_without_representations_are_refused(
         (sp.csr_array(X), TypeError, "Sparse data was passed for X"),
         (X[:3], ValueError, "at least 4 rows.*got 3"),
         (np.where(X > 2, np.nan, X), ValueError, "(?s)X contains NaN.*imputer"),
+        (np.where(X > 2, np.inf, X), ValueError, r"X contains infinity[^\n]*\Z"),
         (np.ones((20, 20)), ValueError, "0 columns that vary"),
         (np.eye(20)[:1] * X[:, :1], ValueError, "1 columns that vary"),
         (X[0], ValueError, r"shape \(n_samples, n_features\)"),

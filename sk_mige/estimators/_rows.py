@@ -184,12 +184,13 @@ def warn_of_series(X: Any) -> None:
 
     Rows sorted by class are as close to the third next row as to the next row. Medians ignore the
     jumps between classes. Copies of the last row, the rejected steps of a chain, are left out.
-    Columns in ascending order are left out too.
+    Sorted columns are left out too.
     """
     some = X[:CHECKED_ROWS, :: 1 + X.shape[1] // MOST_COLUMNS]
     rows = np.asarray(move_to(some, xp=np, device="cpu"))
     rows = rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))]
-    ranks = rankdata(rows[:, (rows[1:] < rows[:-1]).any(axis=0)], axis=0)
+    falls, rises = rows[1:] < rows[:-1], rows[1:] > rows[:-1]
+    ranks = rankdata(rows[:, falls.any(axis=0) & rises.any(axis=0)], axis=0)
     if len(ranks) < FEWEST_IN_SERIES or not ranks.size:
         return
     if pace(ranks, lambda one, other: np.median(abs(one - other).mean(axis=1)))[1]:

@@ -411,7 +411,8 @@ SORTED = np.sort(np.random.default_rng(0).integers(4, size=(300, 1)))
     np.repeat(chain(300, 0.0), 3, axis=0),
     chain(300, 0.0) + 9 * SORTED,
     np.sort(chain(300, 0.0)[:, :1], axis=0),
+    -np.sort(chain(300, 0.0)[:, :1], axis=0),
     np.c_[SORTED, chain(300, 0.0)],
-], ids=["independent", "copies", "clusters", "one sorted column", "a sorted label"])  # fmt: skip
+], ids=["independent", "copies", "clusters", "ascending", "descending", "label"])  # fmt: skip
 def test_sorted_and_copied_rows_are_no_chain(rows):
     SSGEScoreEstimator(alpha=0.1).fit(rows)

@@ -119,8 +119,6 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     """
     if not is_joint():
         return rows
-    from torch.distributed.nn.functional import all_gather  # some builds of torch lack it
-
     rows = rows.movedim(dim, 0)
     size = torch.tensor([len(rows)], device=rows.device)
     sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
@@ -128,8 +126,15 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     counts = [int(n) for n in sizes]
     # Collectives need equal shapes, but the row counts of processes may differ by one.
     padding = rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])
-    parts = all_gather(torch.cat([rows, padding]))  # type: ignore[no-untyped-call]
+    padded = torch.cat([rows.detach(), padding]).contiguous()
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    parts[dist.get_rank()] = rows
     joint = torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+    if joint.requires_grad:  # the backward pass sums the gradients of all processes
+        joint.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: len(counts) * mean_over_processes(gradient.contiguous())
+        )
     return joint.movedim(0, dim)
 
 

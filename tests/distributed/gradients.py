@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import warnings
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from sk_mige.score import ssge
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset
 from sk_mige.training.processes import make_accelerator
+
+warnings.simplefilter("error", FutureWarning)  # of deprecated functions
 
 N, D, K, BATCH = 49, 6, 3, 25  # an odd number: the processes' shares differ by a row
 

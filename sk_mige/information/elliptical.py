@@ -186,14 +186,18 @@ class EllipticalReference(GaussianReference):
         return chosen, scatter
 
     def _best_bins(self, some: Pair, others: Pair) -> tuple[int, Tensor]:
-        """Return the number of bins with the best held-out likelihood, and the quantiles."""
-        best, chosen, quantiles = float(self.log_density(*others).mean()), 1, self.quantiles_
+        """Return the number of bins with the best held-out likelihood, and the quantiles.
+
+        More bins must increase the log-likelihood by two standard errors.
+        """
+        best, chosen, quantiles = self.log_density(*others), 1, self.quantiles_
         for n_bins in BINS:
             if len(some[0]) < ROWS_PER_BIN * n_bins:
                 break
             self._fit_radial_law(*some, n_bins, FEW_STEPS)
-            held_out = float(self.log_density(*others).mean())
-            if held_out < best:
+            held_out = self.log_density(*others)
+            gain = held_out - best
+            if gain.mean() < 2 * gain.std() / math.sqrt(len(gain)):
                 break
             best, chosen, quantiles = held_out, n_bins, self.quantiles_
         return chosen, quantiles

@@ -73,6 +73,5 @@ plt.show()
 
 # %%
 # With more rows, the intervals become narrower. About one of ten intervals misses the true value.
-# For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is wide. The
-# Gaussian copula and the t-copula estimate about 0 for the oscillating pair, and have no weight in
-# the average.
+# For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is wide. Both
+# copulas estimate about 0 for the oscillating pair, and have no weight in the average.

@@ -28,9 +28,10 @@ ROWS_PER_BIN, MIN_ROWS, SUBDIVISIONS = 16, 4, 3
 # Largest number of alternations between the map of the columns and the radial law, fewer in a
 # comparison, and the change of the map at which the alternations stop.
 MAX_STEPS, FEW_STEPS, MIN_CHANGE = 20, 8, 0.01
-# Normal scores at which the map of the columns is tabulated, and number of radii in tables.
+# Normal scores at which the map of the columns is tabulated, and numbers of radii in tables of the
+# margins and of the radial law.
 SCORES = np.linspace(-7, 7, 2001)
-N_RADII = 801
+N_RADII, N_CELLS = 801, 4096
 
 Array = NDArray[Any]
 Pair = tuple[Tensor, Tensor]
@@ -144,8 +145,12 @@ class EllipticalReference(GaussianReference):
             ((z @ own) * z).sum(1) for z, own in ((x, precision[:p, :p]), (y, precision[p:, p:]))
         )
         norms = pair_sums(2 * x @ precision[:p, p:], y, 1 + left, right).clamp_min_(1)
-        factors = self._log_factor(self.degrees_ * (norms - 1), d) if len(self.ends_) else 0.0
-        joint = norms.log_().mul_(-(self.degrees_ + d) / 2).add_(factors)
+        logs = norms.log_()
+        factors: Tensor | float = 0.0
+        if len(self.ends_):  # a table is several times faster than a search
+            cells = (logs.sqrt() * self.n_per_root_).clamp_(max=N_CELLS - 1)
+            factors = self.cells_.to(x)[cells.int()]
+        joint = logs.mul_(-(self.degrees_ + d) / 2).add_(factors)
         left, right = self._margin(x, True), self._margin(y, False)
         constant = self.information_ + self._log_student(x.new_zeros(()), d)
         return joint.add_((constant - left)[:, None]).sub_(right)
@@ -280,6 +285,12 @@ class EllipticalReference(GaussianReference):
         factors = np.append(factors, min(factors[-1], 1 / rest))
         factors /= factors @ np.append(shares, rest)
         self.ends_, self.factors_ = torch.from_numpy(ends), torch.from_numpy(np.log(factors))
+        # Factors at equal steps of the root of log(1 + s / ν), and beyond the last end.
+        self.n_per_root_ = (N_CELLS - 1) / math.sqrt(math.log1p(ends[-1] / self.degrees_))
+        roots = (np.arange(N_CELLS) + 0.5) / self.n_per_root_
+        self.cells_ = self._log_factor(
+            torch.from_numpy(self.degrees_ * np.expm1(roots**2)), self.d_
+        )
         largest = max(1e3 * math.sqrt(ends[-1]), float(stdtrit(self.degrees_, ndtr(SCORES[-1]))))
         self.radii_ = torch.linspace(0, math.asinh(largest), N_RADII, dtype=torch.float64)
         norms = np.sinh(self.radii_.numpy()) ** 2

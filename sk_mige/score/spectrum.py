@@ -66,11 +66,14 @@ def leading_eigenpairs(
     elif eigen_threshold is None:
         return usable
     else:
-        limit = torch.as_tensor(eigen_threshold, dtype=positive.dtype, device=positive.device)
+        if not isinstance(eigen_threshold, Tensor):
+            eigen_threshold = float(eigen_threshold)  # for NumPy scalars
         before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
-        # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.
-        kept = (before < (limit - 1e-12) * total) | (limit >= 1)
+        # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1. With a
+        # threshold of 1, the limit is above the sum, so all eigenvalues are kept.
+        limit = eigen_threshold - 1e-12 + (eigen_threshold >= 1)
+        kept = before < limit * total
     return kept & usable
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from sklearn import datasets as sklearn_datasets
 
 VARIABLE = "SK_MIGE_DATA"
+REMEDY = "Remove the file, so that it is downloaded again."  # the end of errors about damaged files
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,7 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
             f"{path} cannot be unpacked ({error}): remove the file and try again."
         ) from error
     if wanted:
-        raise ValueError(
-            f"{path} lacks {', '.join(sorted(wanted))}. "
-            "Remove the file, so that it is downloaded again."
-        )
+        raise ValueError(f"{path} lacks {', '.join(sorted(wanted))}. {REMEDY}")
 
 
 @contextmanager

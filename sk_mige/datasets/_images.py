@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from ._files import REMEDY
+
 
 def check_subset(subset: str, allowed: Sequence[str]) -> None:
     """Raise ValueError if ``subset`` is not in ``allowed``."""
@@ -45,16 +47,13 @@ def check_labels(
 ) -> NDArray[np.int64]:
     """Return labels as int64, and raise ValueError if labels do not match images or classes."""
     if len(labels) != n_rows:
-        raise ValueError(
-            f"{path} has {len(labels)} labels for {n_rows} images. "
-            "Remove the file, so that it is downloaded again."
-        )
+        raise ValueError(f"{path} has {len(labels)} labels for {n_rows} images. {REMEDY}")
     labels = labels.astype(np.int64)
     if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
             "classes, counted from 0. The file is damaged or not in the official binary format. "
-            "Remove the file, so that it is downloaded again."
+            f"{REMEDY}"
         )
     return labels
 

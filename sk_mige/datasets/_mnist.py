@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import RemoteFile, get_data_home, obtain
+from ._files import REMEDY, RemoteFile, get_data_home, obtain
 from ._images import as_bunch, check_labels, check_subset
 
 FILES = {
@@ -243,20 +243,19 @@ def _load_idx(
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
     """Read bytes in idx format: two zeros, type 8, number of axes, axis lengths, values."""
-    again = "Remove the file, so that it is downloaded again."
     try:
         with gzip.open(path) as stream:
             raw = stream.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged or incomplete ({error}). {again}") from error
+        raise ValueError(f"{path} is damaged or incomplete ({error}). {REMEDY}") from error
     header = 4 + 4 * n_dims
     if len(raw) < header or raw[:4] != bytes([0, 0, 8, n_dims]):
-        raise ValueError(f"{path} is not an idx file of bytes with {n_dims} axes. {again}")
+        raise ValueError(f"{path} is not an idx file of bytes with {n_dims} axes. {REMEDY}")
     shape = struct.unpack(f">{n_dims}i", raw[4:header])
     values = np.frombuffer(raw, dtype=np.uint8, offset=header)
     if values.size != np.prod(shape, dtype=np.int64):
         raise ValueError(
-            f"{path} must have {shape} values by its header; got {values.size}. {again}"
+            f"{path} must have {shape} values by its header; got {values.size}. {REMEDY}"
         )
     # Copy, because a view of bytes is read-only.
     return values.reshape(shape).copy()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from ._files import Archive, get_data_home, obtain_members, replacing
+from ._files import REMEDY, Archive, get_data_home, obtain_members, replacing
 from ._images import as_bunch, check_labels, check_size, check_subset, read_names
 
 IMAGE_SHAPE = (3, 96, 96)
@@ -177,21 +177,17 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
             np.array(line.split(), dtype=np.int64) for line in path.read_text("utf-8").splitlines()
         ]
     except ValueError as error:
-        raise ValueError(
-            f"{path} must contain only row numbers: {error}. "
-            "Remove the file, so that it is downloaded again."
-        ) from error
+        raise ValueError(f"{path} must contain only row numbers: {error}. {REMEDY}") from error
     sizes = [len(fold) for fold in folds]
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(
             f"{path} must have ten lines of row numbers, one for each fold; got lines of {sizes}: "
             "the file is incomplete or not the official file. "
-            "Remove the file, so that it is downloaded again."
+            f"{REMEDY}"
         )
     for fold in folds:
         if not 0 <= fold.min() <= fold.max() < n_rows:
             raise ValueError(
-                f"{path} has row numbers beyond the {n_rows} training images. "
-                "Remove the file, so that it is downloaded again."
+                f"{path} has row numbers beyond the {n_rows} training images. {REMEDY}"
             )
     return folds

@@ -1,4 +1,4 @@
-"""Reading of arrays and labels, shared by all packages."""
+"""Validation and conversion of arrays and labels, shared by all packages."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ def check_dense(values: torch.Tensor, name: str) -> None:
 
 
 def check_real(name: str, z: Any, *, floating: bool = False, readable: bool = True) -> torch.Tensor:
-    """Return z, and raise TypeError unless z is a dense tensor of real, or floating, numbers."""
+    """Return z, and raise TypeError unless z is a dense tensor of real numbers.
+
+    With ``floating=True``, tensors of integers also raise TypeError.
+    """
     if not isinstance(z, torch.Tensor):
         raise TypeError(
             f"{name} must be a tensor, got {type(z).__name__}: use torch.as_tensor({name})"
@@ -98,7 +101,7 @@ def check_real(name: str, z: Any, *, floating: bool = False, readable: bool = Tr
     (check_plain_tensor if readable else check_dense)(z, name)
     if z.is_complex() or (floating and not z.is_floating_point()):
         kind = "real and floating-point" if floating else "real"
-        raise TypeError(f"{name} must be {kind}, got {z.dtype}: convert it")
+        raise TypeError(f"{name} must be {kind}, got {z.dtype}: convert the tensor")
     return z
 
 
@@ -129,7 +132,7 @@ def check_no_dates(values: Any, name: str) -> None:
         found = {type(cell).__name__ for cell in cells if isinstance(cell, date | timedelta)}
     if found:
         raise ValueError(
-            f"{name} holds dates or durations, {', '.join(sorted(found))}: pass numbers, such as "
+            f"{name} holds dates or durations ({', '.join(sorted(found))}): pass numbers, such as "
             "the days since the first date"
         )
 

@@ -44,7 +44,7 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def building(device: torch.device) -> Iterator[None]:
-    """Create layers in float32 inside the context, whatever the caller's default dtype and context.
+    """Create layers in float32 inside the context, whatever the caller's settings.
 
     Examples
     --------
@@ -173,7 +173,7 @@ class OneByOne(torch.autograd.Function):
 
     @classmethod
     def call(cls, *arguments: Any) -> Any:
-        """Apply the function, which ``torch.compile`` does not compile."""
+        """Apply the function without compilation by ``torch.compile``."""
         if torch.compiler.is_compiling():  # otherwise, each new value causes a compilation
             apart: Any = torch.compiler.disable(cls.apply)  # type: ignore[no-untyped-call]
             return apart(*arguments)

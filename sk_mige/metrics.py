@@ -305,9 +305,10 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
     :math:`\tfrac{K}{2} \log \tfrac43`, or 0.144 nats for each component. A higher score shows that
     columns are related.
 
-    A direction in which standardised columns have the variance λ has the correlation λ / (1 + λ)
-    between the copies. The variance is λ = 1 for independent columns. Among linear transformers
-    with K components, PCA of standardised columns therefore has the highest score for many rows.
+    Let λ be the variance of standardised columns along a direction. Along this direction, the
+    correlation between the copies is λ / (1 + λ). For independent columns, λ is 1. Among linear
+    transformers with K components, PCA of standardised columns therefore has the highest score for
+    many rows.
 
     Examples
     --------

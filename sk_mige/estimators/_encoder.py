@@ -168,10 +168,10 @@ class MIGEEncoder(
         several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats. For a custom
         loss, ``valid_loss`` is the loss of the held-out rows.
     mixed_precision : bool, default=False
-        Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
-        then faster on hardware that supports bfloat16, and slower on other hardware. Weights and
-        likelihoods are float32, and scores are float32 or float64. After ``fit``, the network
-        computes in float32.
+        Whether the encoder and the critic multiply matrices in bfloat16 during training.
+        Convolutions are then faster on hardware that supports bfloat16, and slower on other
+        hardware. Weights and likelihoods are float32, and scores are float32 or float64. After
+        ``fit``, the network computes in float32.
     distributed : bool, default=False
         Whether the processes that torchrun started train one encoder together. Each process
         contributes ``batch_size`` rows to a joint batch. Every process must call ``fit`` with the
@@ -239,10 +239,10 @@ class MIGEEncoder(
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
     linear layers and batch norms, no concatenated critic, and at most 2·10⁹ floating-point
-    operations in a training step. With W weights, these are 6 · W · ``batch_size`` operations. With
-    the same seed, the results of a small network do not depend on threads, cores or ``n_jobs`` of a
-    search. Larger networks and convolutions use all threads of torch, and their results depend on
-    the number of threads.
+    operations in a training step. A training step of a network with W weights takes 6 · W ·
+    ``batch_size`` operations. With the same seed, the results of a small network do not depend on
+    threads, cores or ``n_jobs`` of a search. Larger networks and convolutions use all threads of
+    torch, and their results depend on the number of threads.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
@@ -396,9 +396,9 @@ class MIGEEncoder(
             differs from the first item in shape or dtype. After an error during training, the
             network has the weights of the last training step.
         TypeError
-            If X is sparse, a path, a data set without a length, or a loader that makes batches. If
-            items of a data set are neither tensors nor arrays. If a loss function does not take
-            the arguments (code, x, y).
+            If X is sparse, a path, a data set without a length, or a loader that makes batches. The
+            error is also raised if items of a data set are neither tensors nor arrays, or if a loss
+            function does not take the arguments (code, x, y).
         RuntimeError
             If ``device`` names a device that this machine lacks.
 
@@ -410,9 +410,9 @@ class MIGEEncoder(
             rows, or if the information exceeds ``max_information``.
         UserWarning
             If the range of a column is less than 16 spacings of float32 numbers, or if outliers
-            dominate the standard deviation of a column. If the squares of values overflow in
-            float32, or if values are too small for the batch norms of a bottleneck. For a data set,
-            these checks read the first 256 items.
+            dominate the standard deviation of a column. The warning is also given if squares of
+            values overflow in float32, or if values are too small for the batch norms of a
+            bottleneck. For a data set, these checks read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -481,7 +481,7 @@ class MIGEEncoder(
                 self._fixed,
                 self._fixed_parameters(),
                 "partial_fit and warm_start=True continue the training of the same network, which "
-                "this would change; set it back, or call fit with warm_start=False to start anew",
+                "must not change. Restore the old value, or call fit with warm_start=False",
             )
         known = self.input_shape if reset else self._architecture.input_shape
         task = description.task
@@ -818,8 +818,8 @@ class MIGEEncoder(
         X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:
             raise NotFittedError(
-                "score_samples needs z of all training rows, which partial_fit and "
-                "at_beta do not compute: call fit(X, y), with warm_start=True to keep the weights"
+                "score_samples needs the density of z, which partial_fit and at_beta do not "
+                "estimate: call fit(X, y), with warm_start=True to keep the weights"
             )
 
         def log_density(x: Tensor) -> Tensor:

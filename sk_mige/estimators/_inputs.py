@@ -119,7 +119,7 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
 def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return the data set X or the data set of a ``DataLoader`` X, with the loader's options."""
     dataset, options = X, NO_OPTIONS
-    if isinstance(X, SliceDataset):  # a DataLoader also passes Python integers, not NumPy's
+    if isinstance(X, SliceDataset):  # a DataLoader also passes Python integers
         dataset = copy.copy(X)
         dataset.indices_ = [int(index) for index in X.indices_]
     if isinstance(X, DataLoader):

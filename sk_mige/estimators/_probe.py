@@ -35,7 +35,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer for comparing representations.
 
     The papers on Deep InfoMax and MIGE compare representations by this probe. The network is
-    trained on fixed features x:
+    trained on fixed features x, and has weights W, V and b and a batch norm BN:
 
     .. math:: p(y | x) = \mathrm{softmax}\big(V\, \mathrm{dropout}(\mathrm{ReLU}(
               \mathrm{BN}(W x))) + b\big).

@@ -38,15 +38,15 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# At most this number of rows is checked for rounding, equal norms, quadratic equations and ends.
+# Largest number of rows that are checked for a density.
 CHECKED_ROWS = 2_000
 
 # Smallest number of distinct rows of equal norm that count as rows on a sphere, and of distinct
 # values of a column in a quadratic equation. A few rows can satisfy an equation by chance.
 FEWEST_DISTINCT = 20
 
-# Smallest number of values next to the end of a column that show whether the density is zero there,
-# and largest number of columns that are checked for ends and quadratic equations.
+# A density at the end of a column is checked from at least FEWEST_AT_END values next to the end. At
+# most MOST_COLUMNS columns are checked for such ends and for quadratic equations.
 FEWEST_AT_END, MOST_COLUMNS = 100, 30
 
 # At least FEWEST_IN_SERIES rows are a slow series under two conditions. Successive rows differ less
@@ -60,7 +60,7 @@ BLOCK_ROWS = 256
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
 FEWEST_STEPS = 16
 
-# Smallest range of the widest column, and largest absolute value, from which networks learn well.
+# Smallest range of the widest column, and largest absolute value, that are suitable for networks.
 NARROWEST, LARGEST = 1e-3, 1e17
 
 # Number of elements of the rows in which outliers are searched.
@@ -155,8 +155,9 @@ def _spaced_rows(X: Any) -> NDArray[Any]:
 def warn_of_ends(X: Any) -> None:
     """Warn about a column whose density is not zero at its smallest or largest value.
 
-    The eighth of the values next to such an end is nearly uniform, by the Kolmogorov-Smirnov
-    statistic. The other columns have nearly their usual spread there, unlike at the end of a ring.
+    At such an end, the nearest eighth of the values is nearly uniform by the Kolmogorov-Smirnov
+    statistic. The spread of other columns is nearly as large as in all rows. At the end of a
+    ring, the spread is smaller.
     """
     rows = _spaced_rows(X[:, : MOST_COLUMNS + 1]).astype(np.float64)
     n = len(rows) // 8
@@ -171,7 +172,7 @@ def warn_of_ends(X: Any) -> None:
             near = _interquartile_ranges(rows[abs(rows[:, k] - ends[0, k]) <= width[k] / 3])
             if np.delete(near >= 0.6 * usual, k).all():
                 warn_user(
-                    f"the density of column {k} of X seems not to be zero, or to rise steeply, at "
+                    f"the density of column {k} of X is probably positive, or rises steeply, at "
                     f"the end {ends[0, k]:.3g} of the column. Estimates and tests with scores are "
                     "biased, because Stein's identity does not hold. Transform the column, for "
                     "example to the logarithm of the distance from the end"
@@ -182,9 +183,9 @@ def warn_of_ends(X: Any) -> None:
 def warn_of_series(X: Any) -> None:
     """Warn if successive rows are close to each other, and rows three places apart are farther.
 
-    Rows sorted by class are as close to the third next row as to the next row. Medians ignore the
-    jumps between classes. Copies of the last row, the rejected steps of a chain, are left out.
-    Sorted columns are left out too.
+    Rows sorted by class cause no warning, because the third next row is as close as the next row.
+    Medians ignore the jumps between classes. Copies of the preceding row, such as rejected steps of
+    a chain, and sorted columns are left out.
     """
     some = X[:CHECKED_ROWS, :: 1 + X.shape[1] // MOST_COLUMNS]
     rows = np.asarray(move_to(some, xp=np, device="cpu"))
@@ -221,7 +222,7 @@ def _is_spherical(rows: NDArray[Any]) -> bool:
     if rows.shape[1] < 2:
         return False
     rows /= abs(rows).max()
-    # If columns have large means, the norms differ less than the columns, and the squares do not.
+    # If a column has a large mean, norms can differ much less than columns. Squared norms do not.
     squares = np.square(rows).sum(axis=1)
     if np.ptp(squares) > 1e-5 * np.square(np.ptp(rows, axis=0).max()):
         return False
@@ -231,7 +232,7 @@ def _is_spherical(rows: NDArray[Any]) -> bool:
 def _is_quadric(rows: NDArray[Any]) -> bool:
     """Return whether rows (n, d) satisfy a quadratic equation.
 
-    Columns with few distinct values and rows far from the others are left out.
+    Columns with few distinct values, and rows far from the other rows, are left out.
     """
     if rows.shape[1] > MOST_COLUMNS:
         return False
@@ -335,7 +336,7 @@ def to_tensor(X: Any, device: torch.device) -> Tensor:
 
 
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices and tensors of few enough rows for Gram matrices with ``width`` columns."""
+    """Yield slices and tensors of chunks of rows, for Gram matrices with ``width`` columns."""
     rows = max(1, CHUNK_ELEMENTS // max(width, 1))
     for part in gen_batches(X.shape[0], rows):
         yield part, to_tensor(X[part], device)
@@ -374,8 +375,8 @@ def check_spread(x: Tensor, power: int) -> None:
     limit = LARGEST_POWER / power
     if not -limit < math.log10(spread or math.inf) < limit:
         raise ValueError(
-            f"the values of X differ by up to {spread:.1e}, and powers of their distances exceed "
-            "the range of float64. Divide X by a constant, or use whiten=True"
+            f"the values of X differ by up to {spread:.1e}, and powers of the distances are "
+            "outside the range of float64. Divide X by its standard deviation"
         )
 
 

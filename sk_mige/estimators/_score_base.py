@@ -46,7 +46,8 @@ from ._stored import to_stored, to_tensors
 # Dense fits store several (n, n) float64 matrices, each of 200 MB for 5,000 rows.
 MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
-# A warning is given before dense fits of more rows. Fits of 4,000 rows need 40 bytes for each pair.
+# A warning is given before dense fits of more than LARGEST_DENSE_ROWS rows. Fits of 4,000 rows need
+# BYTES_OF_A_PAIR bytes for each pair of rows.
 LARGEST_DENSE_ROWS, BYTES_OF_A_PAIR = 20_000, 40
 # Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
@@ -244,11 +245,11 @@ class BaseScoreEstimator(ScoreTransformer):
 
         Notes
         -----
-        For other expansions, a dense fit to n samples takes O(n² (d + m)), with m ≤ min(n, 2000).
-        Scores are insensitive to the weights of separate modes. The difference of log-densities
-        between separate modes is therefore uncertain. On the four densities in the guide to scores,
-        the default settings have errors at most as large as those of ``curl_free=True`` and of
-        :class:`SSGEScoreEstimatorCV`.
+        For n centres, the least-squares potential with m ≤ min(n, 2000) kernels takes time
+        O(n² (d + m)). Scores are insensitive to the weights of separate modes. The difference of
+        log-densities between separate modes is therefore uncertain. On the four densities in the
+        guide to scores, the default settings have mean errors at most as large as
+        ``curl_free=True`` and :class:`SSGEScoreEstimatorCV`.
 
         Examples
         --------
@@ -275,7 +276,8 @@ class BaseScoreEstimator(ScoreTransformer):
 
         Here :math:`q_\sigma` is the density of the *noisy* rows. The estimator must therefore be
         fitted to noisy rows with the same noise. With the score of clean rows, the error is larger,
-        and can exceed that of the noisy rows. For Gaussian data, the formula is the Wiener filter.
+        and can exceed the error of the noisy rows. For Gaussian data, the formula is the Wiener
+        filter.
 
         Parameters
         ----------
@@ -623,7 +625,7 @@ class BaseScoreEstimator(ScoreTransformer):
         state = dict(state)
         if "eigenvalues_" in state:  # files of earlier versions
             state["_spectrum"] = state.pop("eigenvalues_")
-        defaults = type(self)().get_params(deep=False)  # of newer parameters
+        defaults = type(self)().get_params(deep=False)  # for newer parameters
         super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))

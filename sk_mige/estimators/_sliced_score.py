@@ -35,9 +35,10 @@ class SlicedScoreMatching(ScoreTransformer):
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad v \in \{-1, 1\}^d
 
-    The loss is computed on whitened data. The network learns a correction to the score of a
-    standard Gaussian. For many samples of a density with fine structure, the network can be more
-    accurate than a kernel estimator, but takes longer to train.
+    The loss J of the score s, whose Jacobian is :math:`J_s`, is computed on whitened data. The
+    network learns a correction to the score of a standard Gaussian. For many samples of a density
+    with fine structure, the network can be more accurate than a kernel estimator, but takes longer
+    to train.
 
     Parameters
     ----------
@@ -241,7 +242,7 @@ class SlicedScoreMatching(ScoreTransformer):
         assert white.units is not None
         gains = white.scores(torch.eye(X.shape[1], dtype=torch.float64, device=device))
         divergence, total = network.divergence(gains @ gains.mT), 0.0
-        # With more than two hidden layers, each row has a matrix.
+        # With more than two hidden layers, the divergence needs a matrix for each row.
         width = max(self._width, max(self._sizes) * self._sizes[-1] if len(self._sizes) > 2 else 1)
         with isolated(device), torch.no_grad():
             for _, x in row_chunks(X, width, device):

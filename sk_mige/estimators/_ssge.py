@@ -60,7 +60,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     The score of the base in whitened coordinates y is :math:`-w(\|y\|^2)\, y`. W is the whitening
     matrix, and the points :math:`y_m` are the whitened samples or landmarks.
 
-    Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
+    Let :math:`K = U \Lambda U^\top` be the Gram matrix of n samples Y, and
     :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
     :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
     Without base and whitening, the coefficients are
@@ -188,11 +188,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features takes time O(n² d + n³), with m landmarks O(n m (m
-    + d) + m³). No array of shape (n, n, d) is formed.
+    A dense fit to n samples of d features takes time O(n² d + n³). A fit with m landmarks takes
+    time O(n m (m + d) + m³). No array of shape (n, n, d) is formed.
 
-    *Separate modes.* With distant modes, the median distance is about that between the modes, and
-    the RBF is too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for such
+    *Separate modes.* If modes are distant, the median distance is about the distance between modes,
+    and the RBF is too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for such
     samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
@@ -315,7 +315,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         UserWarning
             If the rows have no density, because all norms are equal, or columns satisfy a quadratic
             equation. If the range of a float32 column is less than 16 spacings of float32 numbers.
-            If the density of a column seems not to be zero at an end. If a few outliers dominate
+            If the density of a column is probably positive at an end. If a few outliers dominate
             the scale of a feature. If successive rows are close to each other, as in a Markov
             chain. If landmarks are used because there are many rows. If a dense fit has more than
             20,000 rows.
@@ -416,9 +416,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If most of at least 20 rows are far from the rows of the first call, with at least 20
-            landmarks. If the first call had fewer than 100 rows, and the stream has more than ten
-            times as many.
+            If most rows are far from the rows of the first call. This check needs at least 20 rows
+            and 20 landmarks. If the first call had fewer than 100 rows, and the stream has more
+            than ten times as many.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -494,9 +494,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             the first batch were changed. The sums remain unchanged.
         """
         if not isinstance(other, SSGEScoreEstimator):
-            raise TypeError(
-                f"merge takes another {type(self).__name__}, got {type(other).__name__}"
-            )
+            raise TypeError(f"other must be an SSGEScoreEstimator, got {type(other).__name__}")
         mine, theirs = self._accumulator_or_raise(), other._accumulator_or_raise()
         difference = mine.difference(theirs)
         if difference is not None:

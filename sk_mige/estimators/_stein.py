@@ -19,7 +19,8 @@ from ._score_base import BaseScoreEstimator, warn_of_dense_fit
 class SteinScoreEstimator(BaseScoreEstimator):
     r"""Stein gradient estimator of the score by Li and Turner.
 
-    The scores at the samples equal the scores of Tikhonov-regularised SSGE:
+    The scores :math:`\hat G` at the samples X equal the scores of Tikhonov-regularised SSGE. With
+    the Gram matrix K of the samples,
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) .
 
@@ -29,7 +30,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
     Parameters
     ----------
     eta : float, default=0.1
-        Ridge η added to the Gram matrix, whose diagonal is 1.
+        Ridge η added to the Gram matrix K, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
         Kernel width σ. The value "median" means the median pairwise distance of the samples. A
         number is in units of standard deviations if ``whiten=True``, and otherwise in the units of
@@ -39,8 +40,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Radial kernel, as in :class:`SSGEScoreEstimator`. For kernels other than "rbf", the kernel
-        slopes replace K inside the parentheses of the formula.
+        Radial kernel, as in :class:`SSGEScoreEstimator`. For kernels other than "rbf", the slopes
+        in :class:`SSGEScoreEstimator` replace K in :math:`K X - \operatorname{diag}(K 1)\, X`.
     device : str or torch.device, default="auto"
         Device of the computation.
 

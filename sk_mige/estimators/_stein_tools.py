@@ -161,7 +161,7 @@ class KernelSteinTest(_SteinTool):
     Attributes
     ----------
     statistic_ : float
-        U-statistic, an unbiased estimate of the squared discrepancy, without unit.
+        U-statistic T, an unbiased estimate of the squared discrepancy, without unit.
     p_value_ : float
         Fraction :math:`(1 + \#\{b : T_b \ge T\}) / (B + 1)` of replicates at or above the
         statistic.
@@ -254,7 +254,7 @@ class KernelSteinTest(_SteinTool):
             centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
             to rounding to at most a tenth of the standard deviation. If the ranks of a column have
             an autocorrelation above 0.2 and above 5 / √n, as in a Markov chain. If the density of a
-            column seems not to be zero at an end, as for an exponential column. The test then
+            column is probably positive at an end, as for an exponential column. The test then
             rejects even exact scores.
         """
         kernel = self._fit_kernel(X, y)
@@ -329,7 +329,7 @@ def _warn_of_autocorrelation(rows: NDArray[Any]) -> None:
 class SteinThinning(_SteinTool):
     r"""Selection of a few rows that represent a density, based on the scores of the density.
 
-    Each step adds the row that minimises the kernel Stein discrepancy of all selected rows,
+    Step j adds the row :math:`\pi_j` that minimises the discrepancy of all selected rows,
 
     .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i) + \sum_{l < j} k_p(x_{\pi_l}, x_i) .
 
@@ -456,8 +456,8 @@ class SteinThinning(_SteinTool):
         -----
         UserWarning
             If a few outliers dominate the standard deviation of a feature, which is the unit of the
-            distances unless ``preconditioner=None``. If the density of a column seems not to be
-            zero at an end, as for an exponential column. The selected rows are then biased.
+            distances unless ``preconditioner=None``. If the density of a column is probably
+            positive at an end, as for an exponential column. The selected rows are then biased.
         """
         self.score_estimator_: Any = None
         kernel = self._fit_kernel(X, y)

@@ -226,7 +226,7 @@ def test_estimators_without_sums_cannot_be_merged(X):
 @pytest.mark.parametrize("other", [3, None, np.zeros((3, 6))])
 def test_only_estimators_can_be_merged(X, other):
     estimator = landmark_estimator().partial_fit(X)
-    with pytest.raises(TypeError, match="merge takes another SSGEScoreEstimator"):
+    with pytest.raises(TypeError, match="other must be an SSGEScoreEstimator, got"):
         estimator.merge(other)
     assert estimator.n_samples_seen_ == 900
 

@@ -347,7 +347,7 @@ def test_distances_beyond_float64_are_refused(tool):
     X = normal(30)
     with pytest.raises(ValueError, match="bandwidth=1e-200 is too small for the distances"):
         TOOLS[tool](kernel="rbf", bandwidth=1e-200).fit(X, -X)
-    with pytest.raises(ValueError, match="powers of their distances exceed"):
+    with pytest.raises(ValueError, match="powers of the distances are outside"):
         TOOLS[tool](preconditioner=None).fit(1e160 * X, -1e-160 * X)
 
 
@@ -362,5 +362,5 @@ def test_a_selection_from_other_rows_than_those_of_fit_is_refused():
 def test_densities_that_are_not_zero_at_an_end_are_warned_of(tool):
     """Stein's identity does not hold: the mean of exact scores of an exponential is -1."""
     X = np.random.default_rng(1).exponential(size=(1000, 1))
-    with pytest.warns(UserWarning, match="not to be zero, .* at the end .* Stein's identity"):
+    with pytest.warns(UserWarning, match="probably positive, .* at the end .* Stein's identity"):
         tool.fit(X, np.full_like(X, -1.0))

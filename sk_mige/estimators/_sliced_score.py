@@ -79,9 +79,9 @@ class SlicedScoreMatching(ScoreTransformer):
     Notes
     -----
     With few rows, the network overfits, without a warning. For 500 rows of a standard Gaussian with
-    20 features, the relative error is 1.2 after 100 epochs and 0.01 after 10 epochs. An estimate of
-    zero has a relative error of 1 and a score of 0. Choose ``max_epochs`` by :meth:`score` on
-    held-out rows. If the score is negative, an estimate of zero is more accurate.
+    20 features, the relative error is about 1 after 100 epochs and 0.01 after 10 epochs. An
+    estimate of zero has a relative error of 1 and a score of 0. Choose ``max_epochs`` by
+    :meth:`score` on held-out rows. If the score is negative, an estimate of zero is more accurate.
 
     References
     ----------

@@ -141,7 +141,7 @@ class EigenvalueDisplay(Display):
         ax = self._set_axes(ax)
         style = {"marker": ".", "linestyle": "none", **line_kw}
         number = np.arange(1, len(self.eigenvalues) + 1)
-        # Eigenvalues of rounding error would stretch the logarithmic axis.
+        # Eigenvalues below rounding errors would stretch the logarithmic axis.
         shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
         n = self.n_eigen
         (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})

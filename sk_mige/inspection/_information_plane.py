@@ -22,10 +22,10 @@ from sk_mige.networks.marginal import code_moments
 from ._display import Axes, Display, check_shape, is_missing, last_step, real_numbers, require
 
 N_DRAWS = 16
-# Values of one chunk of log densities: 32 MiB as float64.
+# Number of elements of the largest array of a chunk: 32 MiB in float64.
 CHUNK_VALUES = 2**22
-# Largest number of rows from which I(x; z) is estimated, because the time is quadratic, and number
-# of rows in a part.
+# I(x; z) is estimated from at most MAX_ROWS rows, because the time is quadratic. I(y; z) is
+# computed in chunks of PART_ROWS rows.
 MAX_ROWS, PART_ROWS = 10_000, 1_024
 
 

@@ -19,7 +19,7 @@ from sk_mige.dependence import MutualInfoEstimator
 
 from ._display import Axes, Display, check_shape, real_numbers
 
-# Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
+# Smallest number of rows in the default sizes, in total and for each column of X and Y.
 FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
 
 
@@ -310,7 +310,7 @@ def _sizes(X: NDArray[Any], Y: NDArray[Any], sizes: Sequence[int] | None) -> lis
 
 
 def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, list[float]]:
-    """Return the estimates of each candidate estimator, with NaN for fits that did not use it."""
+    """Return the estimates of each candidate estimator, with NaN for fits without the candidate."""
     known = [
         dict(zip(f.results_["candidate"].tolist(), f.results_["value"].tolist(), strict=True))
         for f in fitted

@@ -223,10 +223,10 @@ def _pairs(novelty: Any) -> dict[str, Pair]:
         isinstance(pair, tuple | list) and len(pair) == 2 for pair in novelty.values()
     ):
         raise ValueError(
-            "novelty must be a dict from the name of a measure to a pair, values of known rows and "
-            f"values of novel rows; got {novelty!r:.80}"
+            "novelty must be a dict from the name of a measure to a pair (values of known rows, "
+            f"values of novel rows); got {novelty!r:.80}"
         )
     return {
-        name: (real_numbers(name, known), real_numbers(name, novel))
+        name: (real_numbers(f"novelty[{name!r}]", known), real_numbers(f"novelty[{name!r}]", novel))
         for name, (known, novel) in novelty.items()
     }

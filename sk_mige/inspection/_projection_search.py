@@ -109,8 +109,8 @@ class ProjectionSearchDisplay(Display):
         results = search.cv_results_
         if "mean_test_score" not in results:
             raise ValueError(
-                "the search has several metrics, but only one can be drawn: use a search with a "
-                "single scoring"
+                "search has several metrics, but only one can be drawn: use a search with a single "
+                "scoring"
             )
         names = searched_parameters(results)
         param = _find_parameter(names) if param is None else param

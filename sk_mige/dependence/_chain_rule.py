@@ -1,4 +1,4 @@
-"""Sums and differences of mutual informations from the same rows, with a 90 % interval."""
+"""Sums of mutual information terms from the same rows, with a 90 % interval."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ._variables import Array, Columns, central_ranks, discrete_columns, is_disc
 Z_90 = float(ndtri(0.95))
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# Fewest rows of a class of a condition, and largest share of the rows in smaller classes.
+# Smallest number of rows of a class, and largest fraction of rows in smaller classes.
 MIN_CLASS, MAX_RARE = 10, 0.2
-# Numbers are described separately in each class only if the condition has few large classes, and if
-# the information increases significantly and by more than the tolerance.
+# Numeric terms are fitted separately in each class only if the condition has few large classes. The
+# information must also increase significantly and by more than TOLERANCE.
 MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
 FAST = ("gaussian", "elliptical", "mixture", "linear", "quadratic")
 
@@ -259,7 +259,7 @@ def combine(fits: Sequence[FittedTerm], n: int, *, is_series: bool = False) -> I
     up = math.hypot(sampling, up + max(0.0, -value))
     down = math.hypot(sampling, down)
     value = max(0.0, value)
-    # No sum of terms that may all be 0 differs significantly from 0.
+    # If the intervals of all terms contain 0, the interval of the sum contains 0.
     low = max(0.0, value - down) if any(f.estimator.interval_[0] > 0 for f in fits) else 0.0
     interval = (low, value + up)
     return InformationEstimate(value, interval, pointwise, terms)
@@ -331,7 +331,7 @@ def _fit_classes(
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     classes, owner, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if sizes[sizes < least].sum() > MAX_RARE * len(labels):
-        least = 0  # the estimator names the class that is too small
+        least = 0  # the error of the estimator names the small class
     n = sizes[sizes >= least].sum()
     fits = []
     for k in np.flatnonzero(sizes >= least):
@@ -371,7 +371,7 @@ def _fit(name: str, estimator: Estimator, x: Array, y: Array) -> Estimator:
             warnings.simplefilter("ignore", UserWarning)
             return fitted.fit(x, y)
     except ValueError as error:
-        raise ValueError(f"{name}, as I(X; Y), cannot be estimated: {error}") from error
+        raise ValueError(f"{name} cannot be estimated as I(X; Y): {error}") from error
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
@@ -390,7 +390,7 @@ def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
 
 
 def _resolution(fit: FittedTerm) -> tuple[float, float]:
-    """Lower and upper errors of the value, excluding the sampling error."""
+    """Return the lower and upper errors of the value, without the sampling error."""
     fitted, weight = fit.estimator, abs(fit.weight)
     value, (low, high) = fitted.mutual_info_, fitted.interval_
     sampling = Z_90 * _standard_error(fitted.pointwise_, False)

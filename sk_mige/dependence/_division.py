@@ -39,7 +39,7 @@ NAMES = ("X", "X labels", "X numbers"), ("Y", "Y labels", "Y numbers")
 class DividedPair:
     r"""Mutual information of tables that share repeated values, or that mix labels and numbers.
 
-    Let k be a function of X and a function of Y, with repeated values. Then
+    Let k be repeated values that both X and Y determine. Then
 
     .. math:: I(X; Y) = H(k) + I(X; Y \mid k) .
 
@@ -158,7 +158,7 @@ class DividedPair:
         return np.hstack([x[:, self.shared[0]], y[:, self.shared[1]]])
 
     def _numbers(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        # Codes, because indicators of many labels would need much memory.
+        # Labels become codes, because indicators of many labels would need much memory.
         return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
     def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:

@@ -46,7 +46,7 @@ STEEPNESS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0, 16.0)
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 # Ridge of the covariances of normal scores.
 RIDGE = 1e-3
-# Points in the interval of an ordered label.
+# Number of points in the interval of an ordered label.
 N_POINTS = 3
 # With fewer rows per column, the upper end of the interval is the entropy of the labels.
 MIN_ROWS_PER_COLUMN = 3
@@ -133,7 +133,7 @@ def choose_label_information(
 
     With fewer than three rows per column, classifiers miss an unknown part of the information. The
     upper end of the interval is then the entropy of the labels plus its error, at most the log of
-    the number of labels. The rule does not apply if "table" is a candidate.
+    the number of labels. If "table" is a candidate, this upper end is not used.
     """
     n, rows = len(labels), np.arange(len(labels))
     counts = np.bincount(labels)
@@ -226,7 +226,8 @@ class _Table(ClassifierMixin, BaseEstimator):
 
     .. math:: p(y | x) = \frac{n_{xy} + \kappa\, p(y)}{n_x + \kappa}
 
-    The pseudocount κ maximises the leave-one-out likelihood.
+    Here :math:`n_x` rows equal x, and :math:`n_{xy}` of these rows have the label y. The
+    pseudocount κ maximises the leave-one-out likelihood.
     """
 
     def fit(self, x: Floats, labels: Labels) -> Self:
@@ -380,11 +381,11 @@ class _LabelledRows:
     def cross_fit(
         self, name: str, columns: list[list[int]] | None, part: slice = ALL
     ) -> tuple[list[Any], Floats, float, Floats]:
-        """Return classifiers, log-posteriors, in-sample information, uncalibrated log-posteriors.
+        """Return classifiers, log-posteriors, in-sample information and raw log-posteriors.
 
-        The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
-        permuted labels, which would need another calibration. The in-sample information is NaN for
-        memorising candidates and with ``part``.
+        The log-posteriors are computed for held-out rows. The raw log-posteriors have no
+        calibration, because permuted labels would need another calibration. The in-sample
+        information is NaN for memorising candidates and with ``part``.
 
         If columns are given for each fold, the classifiers use only these columns. For a fold
         without columns, the prior is predicted. With ``part``, the classifiers are fitted to this

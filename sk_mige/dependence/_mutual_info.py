@@ -62,8 +62,8 @@ MAX_PROBABILITIES = 200_000_000
 MAX_INDICATORS = 500
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
-# Largest ratio of the standard deviation of the permutation test's statistic to the standard
-# deviation over permutations, for independent X and Y.
+# For independent X and Y, the standard deviation of the permutation test's statistic is at most
+# INFLATION times the standard deviation over permutations.
 INFLATION = math.sqrt(2)
 
 Array = NDArray[Any]
@@ -133,8 +133,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
-    Copies of a row are counted once if the numbers of X or of Y, not all integers, identify the
-    row. Exchanging X and Y does not change the estimate. The folds depend on the row order and on
+    Copies of a row are counted once if X or Y holds numbers with fractions that identify the row.
+    Exchanging X and Y does not change the estimate. The folds depend on the row order and on
     ``random_state``, so permuted rows give a slightly different estimate.
 
     Columns of strings or categories are labels. Dates and durations are numbers. Numeric columns
@@ -442,8 +442,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         used = {e.inputs for e in self._chosen.candidates}
         self._inputs = {name: [z.numpy() for z in views[name]] for name in used}
         value, interval = self._chosen.value, self._chosen.interval
-        # Ranks of sums of columns resolve noise of about 4 / n of the variance, and ranks of one
-        # column resolve noise of about the distance between neighbouring rows.
+        # Ranks of sums of columns resolve noise of about 4 / n of the variance. Ranks of one column
+        # resolve noise of about the distance between neighbouring rows.
         finest = 5 / len(x) if left.shape[1] + right.shape[1] > 2 else 5 / len(x) ** 2
         unresolved = correlation**2 > 1 - finest
         if unresolved:
@@ -540,7 +540,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
         self._folds = stratified_folds(labels, keys, self.cv, self._seed)
         self._columns = [Columns(name, rows)]
-        # For a single column of names, the numbers of the names do not affect the result.
+        # For a single column of names, the codes of the names do not affect the result.
         columns = self._columns[0]
         numbers = columns.transform(rows) if rows.shape[1] == 1 else columns.indicators(rows)
         self._rows = Margins(numbers)

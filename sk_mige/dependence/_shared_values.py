@@ -16,7 +16,7 @@ from sk_mige.information.residuals import rounding_error
 
 from ._variables import Array, Columns, check_known, is_few, row_codes
 
-# Repeated values are at least this share of the rows, and this number of rows.
+# Smallest fraction and smallest number of rows with repeated values.
 MIN_REPEATED, FEWEST = 0.05, 10
 # Smallest expected number of contradictions if a column did not determine another column.
 FEWEST_AGREEMENTS = 20.0
@@ -27,7 +27,8 @@ MAX_PAIRS = 400
 N_NEAREST, MAX_GRAPH = 20, 5000
 # Equal values in different units differ by at most this multiple of the rounding error.
 ROUNDINGS = 4.0
-# Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
+# Values are continuous if the estimated number of unseen values exceeds MAX_UNSEEN times the number
+# of rows.
 MAX_UNSEEN = 10.0
 
 
@@ -275,8 +276,8 @@ def _frequent_ratio(column: Array, other: Array, rounding: float) -> float:
     """Return the most frequent ratio other / column of distinct pairs, or 0 if all are rare."""
     usable = np.minimum(abs(column), abs(other)) > 1e-150  # other ratios may overflow
     column, other = column[usable], other[usable]
-    # Sorting ratios is many times faster than sorting pairs. FEWEST ratios within the rounding
-    # error of another ratio include half as many successive ratios within one rounding error.
+    # Sorting ratios is many times faster than sorting pairs. If FEWEST ratios are within the
+    # rounding error of one ratio, FEWEST / 2 successive ratios differ by at most twice the error.
     ratios, half = np.sort(other / column), FEWEST // 2 - 1
     if not (ratios[half:] - ratios[:-half] <= 2 * rounding * abs(ratios[half:])).any():
         return 0.0
@@ -341,7 +342,7 @@ class ClassUnits:
 
 
 def _class_moments(column: Array, rows: list[Array]) -> tuple[Array, Array]:
-    """Return the shrunken means of the classes, and the deviations from these means."""
+    """Return the shrunken means of the classes, and standard deviations from these means."""
     n, sizes = len(column), np.array([len(own) for own in rows])
     centre = column.mean()
     unit = max(abs(column - centre).mean(), 1e-300)  # squares of large units overflow

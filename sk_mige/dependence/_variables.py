@@ -36,10 +36,11 @@ def as_table(name: str, values: Any) -> Array:
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     table = as_array(as_numpy(values, name), name)
     if table.size == 0:
-        raise ValueError(f"{name} has no values; got shape {table.shape}")
+        raise ValueError(f"{name} has no values, got shape {table.shape}: pass at least one value")
     if table.ndim == 0:
         raise ValueError(
-            f"{name} is the single value {values!r:.20}; for columns, pass *np.asarray(frame).T"
+            f"{name} is the single value {values!r:.20}: pass one value for each row. For the "
+            "columns of a data frame, pass *np.asarray(frame).T"
         )
     if table.ndim > 2:
         raise ValueError(

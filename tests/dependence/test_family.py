@@ -301,7 +301,7 @@ FRAME = pd.DataFrame({"a": ROWS, "b": ROWS**2})
         (lambda: conditional_mutual_info(ROWS, ROWS**2, np.arange(40).astype(str)), "at least 10"),
         (lambda: conditional_mutual_info(np.eye(40), ROWS, ROWS[::-1]), "x.* cannot be estimated"),
         (lambda: total_correlation(ROWS), r"least 2 variables; got 1. .*\*np.asarray"),
-        (lambda: total_correlation(*FRAME), r"x1 .* single value 'a'; .*\*np.asarray\(frame\).T"),
+        (lambda: total_correlation(*FRAME), r"x1 .* single value 'a': .*\*np.asarray\(frame\).T"),
         (
             lambda: total_correlation(ROWS.reshape(4, 5, 2), ROWS),
             r"x1.reshape\(4, -1\) or x1.reshape\(-1, 2\)",

@@ -95,9 +95,9 @@ class CorrelatedGaussianScore(ExactScore):
             \frac{\partial y}{\partial \rho} = x - \frac{\rho}{\sqrt{1 - \rho^2}}\, \varepsilon
             = \frac{x - \rho y}{1 - \rho^2}
 
-        The gradient of the mutual information is
-        :math:`\partial I / \partial \rho = E[(s_{xy})_y^\top \partial_\rho y - s_y^\top
-        \partial_\rho y]`.
+        With the joint score :math:`s_{xy}` and the score :math:`s_y` of y, the gradient of the
+        mutual information is :math:`\partial I / \partial \rho = E[(s_{xy})_y^\top \partial_\rho y
+        - s_y^\top \partial_\rho y]`.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from ._scatter import as_floats
 
 
 class GaussianMixtureScore(ExactScore):
-    r"""Score of a mixture of Gaussians.
+    r"""Score of a mixture of Gaussians :math:`q_k`.
 
     With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`, the score is
 
@@ -114,7 +114,8 @@ def make_gaussian_mixture(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of a mixture of Gaussians, with its exact score.
 
-    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`, the score is
+    With Gaussians :math:`q_k = \mathcal N(\mu_k, \Sigma_k)` of weights :math:`w_k` and
+    responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`, the score is
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 

@@ -21,8 +21,8 @@ class Scatter:
         self.location = np.atleast_1d(as_floats("location", location))
         if self.location.ndim != 1 or not np.isfinite(self.location).all():
             raise ValueError(
-                "The location must be a finite vector of shape (d,); got shape "
-                f"{self.location.shape}."
+                "mean or location must be a finite vector of shape (d,); got "
+                f"{self.location!s:.80}."
             )
         d = len(self.location)
         given = as_floats(name, matrix)

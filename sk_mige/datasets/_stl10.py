@@ -30,8 +30,9 @@ STL10 = Archive(
 )
 
 STL10_DESCR = """\
-STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour: 5,000 for training, in ten
-predefined folds of 1,000, 8,000 for testing, and 100,000 without labels, of more kinds.
+STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour. There are 5,000 photographs
+for training, 8,000 for testing, and 100,000 of more kinds without labels. Each of ten predefined
+folds has 1,000 training photographs.
 
 A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised feature
 learning", AISTATS 2011."""

@@ -14,8 +14,8 @@ from ._images import as_bunch, check_labels, check_subset
 DESCR = """\
 Ten classes pooled from Tiny ImageNet: photographs of 64 x 64 pixels in colour, 5,000 for training,
 5,000 for testing and 7,760 without labels. The data set resembles STL-10 in size and kind, but is
-NOT STL-10. Do not report results on this data set as results on STL-10. ImageNet's terms: research
-use."""
+NOT STL-10. Do not report results on this data set as results on STL-10. The terms of ImageNet allow
+research use."""
 
 
 def load_tiny_imagenet10(

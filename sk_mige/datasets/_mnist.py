@@ -255,7 +255,7 @@ def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
     values = np.frombuffer(raw, dtype=np.uint8, offset=header)
     if values.size != np.prod(shape, dtype=np.int64):
         raise ValueError(
-            f"{path} must have {shape} values by its header; got {values.size}. {REMEDY}"
+            f"{path} must have the shape {shape} by its header; got {values.size} values. {REMEDY}"
         )
     # Copy, because a view of bytes is read-only.
     return values.reshape(shape).copy()

@@ -45,8 +45,8 @@ class DividedPair:
 
     If X and Y share no repeated values, the chain rule divides the columns into labels and numbers.
     A frequent value of a column of numbers, for example the zero of amounts, is also a label.
-    If distant clusters of X and of Y, or unions of such clusters, contain the same rows, the index
-    of the cluster is also a repeated value.
+    If distant clusters of X and of Y contain the same rows, the index of the cluster is also a
+    repeated value. Unions of clusters are used in the same way.
     """
 
     def __init__(self, x: Array, y: Array) -> None:

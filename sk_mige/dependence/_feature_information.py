@@ -50,8 +50,8 @@ def feature_information(
     TypeError
         If X or y is sparse, or ``estimator`` has another type.
     ValueError
-        If the numbers of rows differ or are too small, a value is missing, or the length of
-        ``groups`` is not the number of features.
+        If the numbers of rows differ or are too small, or a value is missing. The error is also
+        raised if the length of ``groups`` is not the number of features.
 
     Warns
     -----

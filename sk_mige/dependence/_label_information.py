@@ -402,7 +402,7 @@ class _LabelledRows:
             inner = np.flatnonzero(~out)
             if part != ALL:
                 inner = inner[part]
-                # Ranks among fewer rows have larger errors.
+                # Scores are computed again, because ranks among fewer rows have larger errors.
                 scores = _scores_among(self.scores, self.scores[inner])
             fits.append(self._fitted(name, used, scores[inner], labels[inner]))
             training.append(inner)

@@ -146,8 +146,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
     frequent value of a numeric column, such as 0, is also a label. If distant clusters of X and of
-    Y, or unions of such clusters, contain the same rows, the index of the cluster is also a shared
-    value. If X and Y contain equal numbers in a part of the rows, the information is infinite.
+    Y contain the same rows, the index of the cluster is also a shared value. Unions of clusters are
+    used in the same way. If X and Y contain equal numbers in a part of the rows, the information is
+    infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
     X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. If
@@ -308,7 +309,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         for name, values, rows, names, width in known:
             check_names(name, values, names)
             if rows.shape[1] != width:
-                raise ValueError(f"{name} has {rows.shape[1]} columns, but fit received {width}")
+                raise ValueError(
+                    f"{name} has {rows.shape[1]} columns, but fit received {width}: pass the same "
+                    "columns"
+                )
         if self._constant:
             return np.zeros(len(x))
         if np.isinf(self.mutual_info_):

@@ -55,7 +55,7 @@ class SharedValues:
         plug_in = float(self.pointwise_.mean())
         entropy = -float((share * np.log(share) / -np.expm1(n * np.log1p(-share))).sum())
         error = Z_90 * float(self.pointwise_.std()) / n**0.5
-        # The second term is the bias of frequencies if all values have occurred.
+        # If all k values have occurred, frequencies underestimate the entropy by (k - 1) / 2n.
         self.mutual_info_ = max(entropy, plug_in + (len(sizes) - 1) / (2 * n))
         self.interval_ = max(0.0, plug_in - error), 2 * self.mutual_info_ - plug_in + error
         if once**2 > 2 * MAX_UNSEEN * n * max(twice, 0.5):

@@ -24,7 +24,7 @@ from sk_mige.training.targets import as_numpy
 
 # A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
-# Rows are frequent if their number exceeds this multiple of the median number of equal rows.
+# Equal rows are frequent if their number exceeds FREQUENT times the median number of equal rows.
 FREQUENT = 10
 
 Array = NDArray[Any]

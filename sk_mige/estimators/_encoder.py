@@ -397,8 +397,8 @@ class MIGEEncoder(
             network has the weights of the last training step.
         TypeError
             If X is sparse, a path, a data set without a length, or a loader that makes batches. The
-            error is also raised if items of a data set are neither tensors nor arrays, or if a loss
-            function does not take the arguments (code, x, y).
+            error is also raised if items of a data set are neither tensors nor arrays. A loss
+            function that does not take the arguments (code, x, y) also raises the error.
         RuntimeError
             If ``device`` names a device that this machine lacks.
 

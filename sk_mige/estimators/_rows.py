@@ -237,7 +237,7 @@ def _is_quadric(rows: NDArray[Any]) -> bool:
     if rows.shape[1] > MOST_COLUMNS:
         return False
     rows = rows[:, (rows != rows[0]).any(axis=0)].astype(np.float64)
-    rows /= abs(rows).max(axis=0)  # the range of large values can exceed that of float64
+    rows /= abs(rows).max(axis=0)  # the range of large values can overflow
     rows = (rows - rows.mean(axis=0)) / np.ptp(rows, axis=0)
     usual = abs(rows - np.median(rows, axis=0)) <= 5 * _interquartile_ranges(rows)
     rows = np.unique(rows[usual.all(axis=1)], axis=0)
@@ -276,7 +276,7 @@ def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
     first = columns[0]
     example = f"column {first} goes from {float(low[first])} to {float(high[first])}"
     advice = "Put a StandardScaler first, because it subtracts the mean in float64"
-    # Rounding keeps the order. If the ends of a column round to the same number, all its values do.
+    # Rounding keeps the order. If the ends of a column become equal, all values become equal.
     if (low.astype(np.float32) == high.astype(np.float32)).all():
         raise ValueError(
             f"the rows of X are all equal in dtype('float32') of the networks: {example}. {advice}"

@@ -442,11 +442,11 @@ class BaseScoreEstimator(ScoreTransformer):
         UserWarning
             If more than 5 % of the chains have left the data or never moved from their starting
             points. A chain has left the data if the :meth:`log_density` of its last point is far
-            below that of every centre. Without a base, a chain has also left the data if its last
-            point is far from every centre. A warning is also given if t < 1. With
+            below the log-density of every centre. Without a base, a chain has also left the data if
+            its last point is far from every centre. A warning is also given if t < 1. With
             ``adjusted=False``, a warning is given if the mean acceptance probability would be below
             0.4. A further warning is given if the variance of the chains significantly exceeds 1.5
-            times that of the centres.
+            times the variance of the centres.
         """
         check_is_fitted(self, "_model")
         log_density = self._log_density()

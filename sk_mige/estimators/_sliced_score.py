@@ -233,7 +233,7 @@ class SlicedScoreMatching(ScoreTransformer):
         Returns
         -------
         float
-            Negative loss. Higher is better. Values are comparable with those of
+            Negative loss. Higher is better. Values are comparable with the values of
             :meth:`SSGEScoreEstimator.score`.
         """
         X = self._check_query(X)

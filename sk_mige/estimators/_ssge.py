@@ -132,9 +132,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
         - "auto" chooses between the RBF and ``Matern(nu=1.5)``, on the same folds as ``alpha``. The
           Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
-          kernel is used if its loss is lower than that of the RBF by two standard errors. "auto" is
-          the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a given
-          ``alpha``.
+          kernel is used if its loss is lower than the loss of the RBF by two standard errors.
+          "auto" is the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a
+          given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples,
@@ -856,7 +856,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
                 f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
                 "a projection saves time"
             )
-        # A copy of the generator: a continued training draws the same projection again.
+        # With a copy of the generator, a continued training draws the same projection again.
         own = copy.deepcopy(self.random_state)
         drawn = self._draw(n_features, check_random_state(seed if own is None else own))
         return torch.as_tensor(drawn, dtype=torch.float32, device="cpu")

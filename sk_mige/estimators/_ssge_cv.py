@@ -31,9 +31,9 @@ from ._rows import to_tensor
 from ._score_base import BaseScoreEstimator, drawn_rows, warn_of_dense_fit
 from ._ssge import SSGEScoreEstimator
 
-# Up to this number of rows, all candidates are compared on all rows. With more rows, COMPARED_ROWS
-# rows select the finalists, because the cost is cubic. The finalists are then fitted to at most
-# MAX_VALIDATION_ROWS rows.
+# Up to MAX_COMPARED_ROWS rows, all rows are used to compare the candidates. With more rows,
+# COMPARED_ROWS rows select the finalists, because the cost is cubic. The finalists are then fitted
+# to at most MAX_VALIDATION_ROWS rows.
 MAX_COMPARED_ROWS, COMPARED_ROWS, MAX_VALIDATION_ROWS = 2_048, 1_024, 50_000
 # The number of landmarks is doubled up to MAX_LANDMARKS, as long as a doubling increases the
 # held-out score by more than the fraction USEFUL_GAIN.
@@ -139,8 +139,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen by the rules
           above.
-        - The default settings of :class:`SSGEScoreEstimator` are chosen if the grid contains them
-          and their mean loss is lower than that of the candidate chosen by the rules above.
+        - If the grid contains the default settings of :class:`SSGEScoreEstimator`, their mean loss
+          is compared with the loss of the candidate chosen above. The settings with the lower loss
+          are chosen.
         - If ``n_landmarks`` is a number, or with more than 2,048 rows, finalists are compared
           again, as described in the notes.
     cv_results_ : dict of ndarrays

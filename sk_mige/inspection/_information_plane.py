@@ -259,13 +259,13 @@ class InformationPlaneDisplay(Display):
 def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
     """Raise an error for encoders or classes that the information plane cannot show."""
     require(encoder, "module_", "a MIGEEncoder, or a pipeline or search that ends in one")
-    needs = "the information plane needs classifiers with mode='ib' and head='gaussian': "
+    needs = "estimator must be a classifier with mode='ib' and head='gaussian': "
     head = getattr(encoder.module_, "head", None)
     if not getattr(head, "stochastic", False):
-        raise ValueError(needs + "I(x; z) of a deterministic encoder is infinite")
+        raise ValueError(needs + "got a deterministic encoder, for which I(x; z) is infinite")
     if not getattr(head, "closed_form", False):
         raise ValueError(
-            needs + f"I(x; z) needs the density q(z | x), which {type(head).__name__} does not have"
+            needs + f"got {type(head).__name__}, for which the density q(z | x) is unknown"
         )
     if encoder.task_ != "classification":
         raise ValueError(

@@ -234,7 +234,7 @@ def _color_labels(labels: NDArray[Any]) -> _Coloring:
     missing = is_missing(labels)
     known = labels[~missing]
     numbers = np.full(len(labels), np.nan)
-    # The numbers of NumPy are Real, except for its booleans.
+    # NumPy's numbers are Real. NumPy's booleans are not.
     if all(isinstance(label, Real) and not isinstance(label, bool) for label in known):
         values = known.astype(np.float64)
         if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:

@@ -40,7 +40,7 @@ ROUNDING = 2.0**-8
 def top_predictions(
     y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return whether the most probable class of each row is correct, and its probability.
+    """Return whether the prediction of each row is correct, and the probability of the prediction.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
         Finite input of ``transform``, usually held out, with at least four rows. At least two
         columns must vary.
     y : None
-        Ignored. Scorers have this parameter.
+        Not used, present for API consistency.
     shuffled : bool, default=False
         If True, each copy is compared with a copy of another row. The result is a reference value:
         the score of representations without information about the row.

@@ -840,8 +840,8 @@ class MIGEEncoder(
         of different encoders are comparable on the same X. For independent columns and many rows,
         the score is at most 0.144 nats for each component, because the copies have values in
         common. Searches without y maximise this score. The score is computed from z for every value
-        of ``output``. :func:`~sk_mige.metrics.representation_score` is the score of other
-        transformers.
+        of ``output``. :func:`~sk_mige.metrics.representation_score` computes this score for
+        other transformers.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 

@@ -455,7 +455,10 @@ def blocks(X: Any) -> Iterator[Any]:
 
 
 def as_rows(X: Any) -> Any:
-    """Convert tensors to arrays, except under array API dispatch, and reject unusable input."""
+    """Convert tensors to arrays, except under array API dispatch.
+
+    Paths, dates and repeated column names raise an error.
+    """
     if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
         return X
     if isinstance(X, str | bytes | os.PathLike):

@@ -63,8 +63,8 @@ def fetch_cifar10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-10-batches-bin``. The subfolder is created if
-        necessary. See :func:`get_data_home` for the default.
+        Folder that contains the folder ``cifar-10-batches-bin``. See :func:`get_data_home` for the
+        default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     as_float : bool, default=False
@@ -91,8 +91,7 @@ def fetch_cifar10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its download addresses
-        and its folder.
+        If a file is missing and not downloaded.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError
@@ -161,8 +160,8 @@ def fetch_cifar100(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-100-binary``. The subfolder is created if necessary.
-        See :func:`get_data_home` for the default.
+        Folder that contains the folder ``cifar-100-binary``. See :func:`get_data_home` for the
+        default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     labels : {"fine", "coarse"}, default="fine"
@@ -186,8 +185,7 @@ def fetch_cifar100(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its download addresses
-        and its folder.
+        If a file is missing and not downloaded.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError

@@ -25,9 +25,6 @@ class ExactScore(ABC):
     The method `sample` draws new samples, for example to test an estimate. All computations are
     exact up to rounding in float64.
 
-    Each subclass describes one density. A score object stores the parameters of the density but no
-    samples, and can be pickled.
-
     Attributes
     ----------
     n_features : int

@@ -88,8 +88,7 @@ def fetch_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``mnist``. The subfolder is created if necessary. See
-        :func:`get_data_home` for the default.
+        Folder that contains the folder ``mnist``. See :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
@@ -115,8 +114,7 @@ def fetch_mnist(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its download addresses
-        and its folder.
+        If a file is missing and not downloaded.
     ImportError
         If a file must be downloaded and pooch is not installed.
     ValueError
@@ -172,8 +170,8 @@ def fetch_fashion_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``fashion-mnist``. The subfolder is created if necessary.
-        See :func:`get_data_home` for the default.
+        Folder that contains the folder ``fashion-mnist``. See :func:`get_data_home` for the
+        default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
@@ -193,8 +191,7 @@ def fetch_fashion_mnist(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its download addresses
-        and its folder.
+        If a file is missing and not downloaded.
     ImportError
         If a file must be downloaded and pooch is not installed.
     ValueError

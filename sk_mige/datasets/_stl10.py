@@ -54,14 +54,13 @@ def fetch_stl10(
     data home. If a file is missing, ``stl10_binary.tar.gz`` is unpacked from the data home. A
     missing archive is downloaded (2.6 GB, checked by md5 sum).
 
-    In the official files, images are in column-major order, and class indices start at 1. The
-    returned images are in row-major order, and class indices start at 0.
+    The returned images are in row-major order, and class indices start at 0, unlike in the official
+    files.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``stl10_binary``. The subfolder is created if necessary. See
-        :func:`get_data_home` for the default.
+        Folder that contains the folder ``stl10_binary``. See :func:`get_data_home` for the default.
     subset : {"train", "test", "unlabeled"}, default="train"
         Part of the data: 5,000 training images, 8,000 test images or 100,000 images without
         labels.
@@ -96,8 +95,7 @@ def fetch_stl10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its download addresses
-        and its folder.
+        If a file is missing and not downloaded.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError

@@ -45,8 +45,7 @@ def conditional_mutual_info(
     z : array-like of shape (n_samples,) or (n_samples, n_columns)
         Rows of the condition.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the mutual information in each term. The estimator is cloned before each fit.
-        None means ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. None means ``MutualInfoEstimator()``.
 
     Returns
     -------
@@ -115,8 +114,7 @@ def total_correlation(
         At least two variables, as numbers or labels. For the columns of an array or data frame,
         pass ``*np.asarray(table).T``.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the mutual information in each term. The estimator is cloned before each fit.
-        None means ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. None means ``MutualInfoEstimator()``.
 
     Returns
     -------
@@ -198,8 +196,7 @@ def transfer_entropy(
     lag : int, default=1
         Number L of past values of each series.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the mutual information in each term. The estimator is cloned before each fit.
-        None means ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. None means ``MutualInfoEstimator()``.
 
     Returns
     -------

@@ -37,8 +37,7 @@ def feature_information(
     groups : array-like of shape (n_features,), default=None
         Group of each feature. By default, each feature is a separate group.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the mutual information. The estimator is cloned before each fit. None means
-        ``MutualInfoEstimator()``.
+        Estimator of the mutual information. None means ``MutualInfoEstimator()``.
 
     Returns
     -------

@@ -38,7 +38,6 @@ MEMORISING = ("neighbors", "boosting", "trees")
 AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
 TOLERANCE = 0.005
-# Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of
 # the class frequencies in a mixture.
@@ -57,7 +56,6 @@ PARAMETRIC = ("table", "linear", "logistic")
 LEAF_VALUES, OF_A_NODE = 100_000, 8
 # Standard errors above which a gain from more rows is significant.
 SIGNIFICANT = 3.0
-# All training rows.
 ALL = slice(None)
 # Suffix of the candidates that use the few related columns.
 FEW = " of few columns"

@@ -657,8 +657,7 @@ class MIGEEncoder(
 
         ``at_beta`` does not train. The returned encoder has a copy of the network, and its ``mode``
         has the given ``beta`` instead of the range. ``partial_fit`` of the returned encoder trains
-        with the given ``beta``. A clone of the returned encoder is unfitted and also has the given
-        ``beta``.
+        with the given ``beta``.
 
         Parameters
         ----------

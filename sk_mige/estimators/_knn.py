@@ -51,7 +51,6 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
 
     Notes
     -----
-    The classifier has no trained weights, and therefore no learning rate and no number of epochs.
     Cosine similarities depend on the origin and the units of the features. Put a ``StandardScaler``
     before the classifier if the means or the units of the features differ much.
 

@@ -193,9 +193,6 @@ class BaseScoreEstimator(ScoreTransformer):
     def log_density(self, X: Any, *, normalize: bool = False) -> Any:
         r"""Compute the log-density whose gradient is the estimated score.
 
-        The method is not named ``score_samples`` as in scikit-learn, because scores are gradients
-        in this package.
-
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
         the base :math:`\log b` has a closed form. The fit adds a kernel expansion to the score of
         the base. The gradient of the potential :math:`\phi` is the expansion, or the gradient

@@ -189,7 +189,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Notes
     -----
     A dense fit to n samples of d features takes time O(n² d + n³). A fit with m landmarks takes
-    time O(n m (m + d) + m³). No array of shape (n, n, d) is formed.
+    time O(n m (m + d) + m³).
 
     *Separate modes.* If modes are distant, the median distance is about the distance between modes,
     and the RBF is too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for such

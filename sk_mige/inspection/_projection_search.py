@@ -28,7 +28,7 @@ class ProjectionSearchDisplay(Display):
     scores : ndarray of shape (n, n_folds)
         Held-out score of each fold.
     reference : ndarray of shape (n_folds,), default=None
-        Scores on the same folds, with exact distances instead of distances after a projection.
+        Scores on the same folds with exact distances.
     score_name : str, default="accuracy"
         Name of the score.
 
@@ -149,7 +149,7 @@ class ProjectionSearchDisplay(Display):
             Score for each dimension and fold. Dimensions with NaN or infinite scores are omitted,
             with a warning.
         reference : array-like of shape (n_folds,), default=None
-            Scores on the same folds, with exact distances instead of distances after a projection.
+            Scores on the same folds with exact distances.
         score_name : str, default="accuracy"
             Name of the score. Accuracies are drawn in percent.
         ax : matplotlib.axes.Axes, default=None

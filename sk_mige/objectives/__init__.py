@@ -33,7 +33,7 @@ __all__ = [
     "PriorMatched",
     "BottleneckLoss",
     "sliced_score_matching_loss",
-    # their parts
+    # parts of losses
     "MIGETerm",
     "CriticBound",
     "CriticTerm",

@@ -65,7 +65,7 @@ class Objective(nn.Module):
         return self(code, x, y)
 
     def continue_from(self, previous: Objective) -> None:
-        """Reuse the learned parts of ``previous``, because the optimizer holds their parameters.
+        """Reuse the learned parts of ``previous``, whose parameters are in the optimizer.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class Objective(nn.Module):
         Raises
         ------
         ValueError
-            If ``previous`` lacks a learned part of the same name and shape.
+            If the learned parts of ``previous`` have other names or shapes.
         """
         learned, theirs = _shapes(self), _shapes(previous)
         names = {key.partition(".")[0] for key in learned}
@@ -366,8 +366,7 @@ class InformationTerm(nn.Module):
     Attributes
     ----------
     is_upper_bound : bool
-        Whether the first value is the upper bound in nats that ``max_information`` limits, if q(z |
-        x) is Gaussian.
+        Whether the first value is an upper bound of I(x; z) in nats for Gaussian q(z | x).
     """
 
     is_upper_bound: bool = False
@@ -376,8 +375,8 @@ class InformationTerm(nn.Module):
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
         """Return an upper bound of I(x; z) in nats, by default the log-determinant bound.
 
-        If the value of the term is an upper bound, this value is returned, which does not depend on
-        x. For ``"classes"``, the result is a bound of I(x; z | y).
+        If ``is_upper_bound`` is True, the first value of the term is returned. With
+        ``marginal="classes"``, the result is a bound of I(x; z | y).
         """
         if self.is_upper_bound:
             value: Tensor = self(code, code.z, y)[0]
@@ -387,7 +386,7 @@ class InformationTerm(nn.Module):
 
 
 class InfoMaxSettings(Protocol):
-    """Parameters of InfoMax that an estimator of information reads."""
+    """Parameters of InfoMax that an estimator of information uses."""
 
     n_views: int
     layer: str | None
@@ -395,7 +394,7 @@ class InfoMaxSettings(Protocol):
 
 
 class BottleneckSettings(Protocol):
-    """Parameters of InformationBottleneck that an estimator of information reads."""
+    """Parameters of InformationBottleneck that an estimator of information uses."""
 
     head: str
     task: str

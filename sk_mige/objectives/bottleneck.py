@@ -35,7 +35,7 @@ class BottleneckLoss(Objective):
     :math:`I(z; x) \le c`. The weight β is the dual variable of the constraint. The weight increases
     while the information exceeds c, and decreases otherwise:
 
-    .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
+    .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c}, \qquad \eta = 0.05 .
 
     A code of :class:`sk_mige.networks.ConditionedHead` contains a weight β, which replaces
     ``beta``. The loss of such a code is divided by :math:`1 + \beta / \beta_m`, where
@@ -53,8 +53,8 @@ class BottleneckLoss(Objective):
         the dual variable. For codes with a weight β, ``beta`` is the geometric mean of the smallest
         and the largest β.
     max_information : float, default=None
-        Upper limit c of I(z; x) in nats. The code must be Gaussian, because the limit applies to an
-        upper bound for Gaussian codes.
+        Upper limit c of I(z; x) in nats. The code must be Gaussian, because the upper bound of I(z;
+        x) is valid for Gaussian codes.
 
     Attributes
     ----------
@@ -251,8 +251,8 @@ class InformationBottleneck(InformationDescription):
     β. Without the divisor, batches with a large β would dominate the updates of the weights. All β
     share the critic of :class:`Critic` and the learned prior of :class:`Variational`. A shared
     critic or prior can give a looser bound than a critic or prior for a single β. The optimal
-    variance of a regression likelihood depends on β. With a range of β,
-    the variance is therefore the mean squared error of the batch.
+    variance of a regression likelihood depends on β. With a range of β, the variance is therefore
+    computed from the mean squared error of the batch.
 
     References
     ----------
@@ -321,7 +321,8 @@ class InformationBottleneck(InformationDescription):
         if self.max_information is not None and not head.closed_form:
             raise ValueError(
                 f"max_information={self.max_information!r} needs an upper bound of I(z; x), which "
-                f"only head='gaussian' has; got head={self.head!r}"
+                f"only head='gaussian' has; got head={self.head!r}: use head='gaussian', or "
+                "max_information=None"
             )
         if self.task == "regression":
             for name in ("class_weight", "label_smoothing", "confidence_penalty"):
@@ -333,8 +334,8 @@ class InformationBottleneck(InformationDescription):
         self.estimator.check_bottleneck(self)
         if self.uses_score() and self.estimates_conditional() and self.resolved_draws() < 2:
             raise ValueError(
-                f"n_draws={self.n_draws} is too few to estimate the score of q(z | x): use "
-                f"None, which is {SCORE_DRAWS}, or conditional='closed-form'"
+                f"n_draws={self.n_draws} is too few to estimate the score of q(z | x): use a "
+                f"larger number, or n_draws=None for {SCORE_DRAWS} draws"
             )
 
     def _check_betas(self) -> None:

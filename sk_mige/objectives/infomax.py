@@ -111,8 +111,8 @@ class InfoMax(InformationDescription):
         objective is the global objective DIM(G) of Deep InfoMax.
     local : bool, default=False
         Whether h is the output of ``layer`` at a single location of the feature map. The objective
-        is then the average of I(h; z) over all locations. ``layer="conv.5"`` gives the local
-        objective DIM(L) of Deep InfoMax.
+        is then the average of I(h; z) over all locations. With "jsd" or "infonce",
+        ``layer="conv.5"`` gives the local objective DIM(L) of Deep InfoMax.
     prior_weight : float, default=0.0
         Weight of the prior-matching loss, which makes the sigmoid of z uniform on the unit cube.
         The value 0 disables prior matching.
@@ -186,8 +186,8 @@ class InfoMax(InformationDescription):
         self.estimator.check_infomax(self)
         if self.local and self.layer is None:
             raise ValueError(
-                "local=True needs layer, the name of a submodule whose output is a feature map: "
-                "use 'conv' or 'conv.5' for encoder='conv'"
+                "local=True needs layer, the name of a submodule whose output is a feature map, "
+                "got layer=None: use 'conv' or 'conv.5' for encoder='conv'"
             )
         if self.n_views == 1:
             return

@@ -42,7 +42,7 @@ from .views import VIEWS
 
 
 class LearnedParts:
-    """Learned parts of an estimator of information, for comparison with those of another estimator.
+    """Learned parts of an estimator of information, which can be compared with other learned parts.
 
     Learned parts are equal if the estimators have the same class and parameters. Two estimators
     without learned parts are always equal, so training can continue with another estimator.
@@ -69,8 +69,8 @@ class MIGE(Information):
     MIGE is the default estimator of information, and trains no critic. Use :class:`Critic` if
     distances between rows are not meaningful. In InfoMax, the ``score_estimator`` of
     ``MIGEEncoder`` estimates the scores of each batch. By default, a bottleneck with a Gaussian
-    head does not estimate scores, because the entropy of z given x, and an upper bound of the
-    entropy of z, have closed forms.
+    head does not estimate scores. The entropy of z given x, and an upper bound of the entropy of z,
+    have closed forms.
 
     Parameters
     ----------
@@ -169,7 +169,8 @@ class MIGE(Information):
         if self.marginal == "classes" and not mode.uses_closed_form():
             raise ValueError(
                 "marginal='classes' needs the mean and scale of head='gaussian' in closed form, "
-                f"got head={mode.head!r}, conditional={self.conditional!r}"
+                f"got head={mode.head!r}, conditional={self.conditional!r}: use marginal='auto', "
+                "or head='gaussian' with conditional='auto'"
             )
         if self.marginal == "classes" and mode.task != "classification":
             raise ValueError(
@@ -321,7 +322,7 @@ class Variational(Information):
         if not HEADS[mode.head].closed_form:
             raise ValueError(
                 f"information={self!r} needs the density q(z | x), which only head='gaussian' "
-                f"has; got head={mode.head!r}"
+                f"has; got head={mode.head!r}: use head='gaussian', or information='mige'"
             )
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
@@ -347,7 +348,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as an objective, which has a held-out value for one view of x."""
+        """Return an objective, with a held-out value for one view and no ``layer``."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:

@@ -10,7 +10,7 @@ from torch import Tensor
 from sk_mige.networks import SlicedScore
 from sk_mige.score import ssge
 
-# If the score has far fewer eigenfunctions, the representation collapses to a few directions; see
+# At much smaller thresholds, the representation collapses to a few directions; see
 # docs/guide/choosing.rst.
 TRAINING_EIGEN_THRESHOLD = 0.999
 # A ridge of 1e-4 is as accurate as the spectral cutoff at 0.999; see docs/guide/choosing.rst.

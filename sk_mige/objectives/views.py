@@ -237,7 +237,7 @@ class CodingRate(ViewInformation):
     def loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over views, for z of shape (S, M, K)."""
         _, m, k = z.shape
-        largest = z.detach().abs().amax(2, keepdim=True)  # norms of any magnitude
+        largest = z.detach().abs().amax(2, keepdim=True)  # squares of the quotients do not overflow
         z = normalize(z / torch.where(largest > 0, largest, 1), dim=2)
         gram = z.mT @ z * (k / (m * self.distortion))
         identity = torch.eye(k, dtype=z.dtype, device=z.device)

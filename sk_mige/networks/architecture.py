@@ -119,7 +119,7 @@ class Architecture:
         if self.betas is None or self.beta is not None:
             raise ValueError(
                 "at_beta needs an encoder that was trained for a range of weights, got "
-                + ("none" if self.betas is None else f"the single weight {self.beta}")
+                + ("no range" if self.betas is None else f"the single weight {self.beta}")
                 + ": fit with mode=InformationBottleneck(beta=(low, high))"
             )
         low, high = self.betas

@@ -83,7 +83,7 @@ class EncoderNetwork(nn.Module):
         self.head = head
         self.decoder = decoder
         self.input_shape = None if input_shape is None else as_sizes("input_shape", input_shape)
-        if isinstance(augmentation, nn.Module):  # copied, because the module may be used elsewhere
+        if isinstance(augmentation, nn.Module):  # the module may be used elsewhere
             augmentation = copy.deepcopy(augmentation).requires_grad_(False)
         self.augmentation = augmentation
         self.n_views = as_size("n_views", n_views)
@@ -146,7 +146,7 @@ class EncoderNetwork(nn.Module):
         Without noise, S is 1 and z is the head's output in evaluation mode.
         """
         if self.decoder is None:
-            raise ValueError("predictions need a decoder, but the network has decoder=None")
+            raise ValueError("predictions need a decoder, got decoder=None: pass a decoder")
         if noise is None:
             return torch.unsqueeze(self.decoder(self(x).z), 0)
         return self.decoder(self.draws(x, noise[:, None]))

@@ -88,10 +88,10 @@ class ConvEncoder(nn.Sequential):
     n_outputs : int
         Width of the output.
     channels : sequence of int or int, default=None
-        Channels of the convolutions. None means (64, 128, 256), then as many times 512 as are
-        needed until the shorter side of the feature map is below 8 pixels. As in Deep InfoMax, the
-        channels are (64, 128, 256) for images of 32 x 32 pixels. For images of 64 x 64 and
-        96 x 96 pixels, the channels are (64, 128, 256, 512).
+        Channels of the convolutions. None means (64, 128, 256), followed by layers of 512 channels
+        until the shorter side of the feature map is below 8 pixels. As in Deep InfoMax, the
+        channels are (64, 128, 256) for images of 32 x 32 pixels. For images of 64 x 64 and 96 x 96
+        pixels, the channels are (64, 128, 256, 512).
     fc_size : int, default=1024
         Width of the fully connected layer.
 

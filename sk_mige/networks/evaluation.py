@@ -19,8 +19,8 @@ from .encoder import EncoderNetwork
 # Convolutions and GPUs need larger chunks for full speed.
 CPU_CHUNK_VALUES = 2**20
 CHUNK_VALUES = 2**24
-# Number of values in the first feature map for each input value: 64 channels have a quarter of the
-# pixels each.
+# Number of values in the first feature map for each pixel: 64 channels have a quarter of the pixels
+# each.
 VALUES_OF_A_PIXEL = 16
 # Smallest number of rows in a matrix product. Products of fewer rows round differently.
 FEWEST_ROWS = 32
@@ -81,7 +81,7 @@ def evaluate(
     off = torch.autocast(device.type, enabled=False)
     with torch.inference_mode(), off, on_device(device):
         for part, chunk in zip(parts, chunks, strict=True):
-            if isinstance(chunk, np.ndarray):  # a copy, because the chunk may be read-only
+            if isinstance(chunk, np.ndarray):  # the chunk may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
             made = function(_padded(x))

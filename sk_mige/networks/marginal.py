@@ -20,7 +20,8 @@ MARGINAL_ROWS = 10_000
 PART_ROWS = 256
 # Weight of the pooled variance in the variance of a class, in rows.
 POOLED_ROWS = 10
-# Smallest variance, relative to the mean square: the rounding error of squared float32 values.
+# Smallest variance of a component, relative to the mean square, for codes with float32 rounding
+# errors.
 ROUNDING = 1e-12
 LOG_2PI = math.log(2 * math.pi)
 
@@ -64,8 +65,8 @@ class CodeMarginal:
     def log_density(self, codes: Tensor) -> Tensor:
         r"""Return :math:`\log m(z)` of codes (M, 1, K), or minus the rate of codes (M, 2, K).
 
-        The rate is the divergence of q(z | x) from m, replaced by the upper bound
-        :math:`-\log\sum_c w_c \exp(-\mathrm{KL}(q(z|x) \| m_c))`.
+        The rate is :math:`-\log\sum_c w_c \exp(-\mathrm{KL}(q(z|x) \| m_c))`, an upper bound of the
+        divergence of q(z | x) from m. The components of the mixture m are :math:`m_c`.
         """
         mean, scale = codes[:, 0].double(), codes[:, 1:].double()
         expected = []  # E_q log of the weighted density of each class

@@ -119,7 +119,7 @@ class ScoreNetwork(nn.Module):
             *slopes, outer = slopes
             if not slopes:
                 return outer @ around.diagonal() - trace
-            # The product has no axis of rows for two hidden layers.
+            # For two hidden layers, the product is the same for all rows.
             product = around
             for weight, slope in zip(weights[1:-2], slopes, strict=False):
                 product = weight @ (slope[:, :, None] * product)

@@ -168,7 +168,7 @@ class Checkpoint(Callback):
                 net.history.new_epoch()
                 for key, value in row.items():
                     net.history.record(key, value)
-        except Exception as error:  # a file with these parts can hold anything
+        except Exception as error:  # the entries of a file can have any type and shape
             raise self._damaged(error) from error
 
     def _check(self, what: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
@@ -182,7 +182,7 @@ class Checkpoint(Callback):
             )
 
     def _check_moments(self, optimizer: torch.optim.Optimizer) -> None:
-        """Raise ValueError for moments of wrong shapes. A fused step would end the process."""
+        """Raise ValueError for moments whose shapes would make a fused step end the process."""
         for group in optimizer.param_groups:
             for weight in group["params"] if group.get("fused") else ():
                 for key, moment in optimizer.state[weight].items():
@@ -231,7 +231,7 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 
 
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return as text the parameters that must not change when a run continues.
+    """Return descriptions of the parameters that must not change when a run continues.
 
     Functions are represented by their names, modules by their class names, and callbacks by their
     class names and parameters.

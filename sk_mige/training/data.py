@@ -105,7 +105,6 @@ class EqualBatchSampler(Sampler[list[int]]):
     def __init__(self, n: int, batch_size: int, generator: torch.Generator | None) -> None:
         self.n = n
         self.generator = generator
-        # A batch has at least two rows.
         self.n_batches = max(1, min(-(-n // batch_size), n // 2))
 
     def __len__(self) -> int:
@@ -218,7 +217,7 @@ class BatchLoader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Any:
-        """Return an iterator whose seed is drawn on the CPU, whatever torch's default device."""
+        """Return an iterator whose seed is drawn on the CPU, for any default device of torch."""
         with on_cpu():
             return super().__iter__()
 

@@ -100,7 +100,8 @@ class ItemRows:
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return rows (m, d) in the dtype of the inputs."""
         inputs = [self._like_first(int(index)) for index in indices]
-        # In a worker process, default_collate stacks in shared memory, so that nothing is copied.
+        # In a worker process, default_collate stacks in shared memory, so the stack is not copied
+        # again.
         return default_collate(inputs).reshape(len(inputs), self.shape[1])
 
     def targets(self) -> NDArray[Any] | None:

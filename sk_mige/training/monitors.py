@@ -25,11 +25,12 @@ from .items import ItemRows
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
-# A part has LEAST_QUERIES queries, or more with at most PART_VALUES votes and neighbours.
+# Queries are processed in parts. A part has at most PART_VALUES votes and neighbours, but at least
+# LEAST_QUERIES queries.
 PART_VALUES, LEAST_QUERIES = 2**20, 256
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3
-# Names of records other than those that skorch and the trainer write.
+# Pattern of valid names of records, which excludes the names that skorch and the trainer use.
 RECORD = re.compile(
     r"(?!(epoch|train_loss|valid_loss|batches|dur|lr)$)(?!.*_(best|batch_count)$).+"
 )
@@ -63,7 +64,8 @@ class Monitor(Shown):
         as_size("every", self.every)
         if not isinstance(self.name, str) or not RECORD.fullmatch(self.name):
             raise ValueError(
-                f"name must be a string other than the keys of a history, got {self.name!r}"
+                f"name must be a string other than the keys of a history, got {self.name!r}: use a "
+                "name such as 'accuracy'"
             )
         names = [other.name for _, other in net.callbacks_ if isinstance(other, Monitor)]
         if names.count(self.name) > 1:
@@ -334,7 +336,7 @@ def neighbour_votes(
     known, queries = unit_rows(known), unit_rows(queries)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
     zero = ~known.any(1)
-    if zero.any():  # a further axis gives rows of zeros the cosine 0
+    if zero.any():  # with an extra axis, rows of zeros have cosine 0
         known, queries = np.c_[known, zero], np.c_[queries, np.zeros_like(queries[:, 0])]
     search.fit(known)
     n_classes = int(labels.max()) + 1

@@ -24,7 +24,7 @@ from .data import BatchLoader, EqualBatchSampler
 from .device import moved
 
 WITHOUT_GRAPH = (
-    "the loss of a batch does not depend on the weights of the network through torch. Use torch "
+    "for autograd, the loss of a batch does not depend on the weights of the network. Use torch "
     "operations in a custom loss or encoder, without detach(), .item(), NumPy or torch.no_grad()"
 )
 
@@ -103,7 +103,7 @@ class EncoderNet(NeuralNet):
         return [pair for pair in super()._default_callbacks if pair[0] != "print_log"]
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> EncoderNet:
-        """Create the optimizer. An error names the parameter."""
+        """Create the optimizer, or raise TypeError with the name of the parameter."""
         try:
             super().initialize_optimizer(*args, **kwargs)
             len(self.optimizer_.param_groups)

@@ -190,7 +190,7 @@ class JointBatchNorm(_BatchNorm):
         mean = total[:-1] / n
         shape = [1, -1] + [1] * (input.ndim - 2)
         centred = input - mean.reshape(shape)
-        # The variance of centred values: E[x²] - E[x]² loses digits if the mean is far from 0.
+        # E[x²] - E[x]² would lose digits if the mean is far from 0.
         variance = gather_rows(centred.square().sum(axes)[None]).sum(0) / n
         if self.track_running_stats:
             stats: Any = self  # by torch's annotations, the buffers may be None

@@ -94,7 +94,7 @@ class TrainingProgress(Callback):
         if not training:
             return
         step = 1 / net.batches_an_epoch
-        self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # sums of fractions overshoot
+        self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # the sum can exceed the total
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar by finished epochs, such as epochs restored from a checkpoint."""

@@ -295,7 +295,7 @@ class TargetScaler:
     def training_values(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return scaled training targets (n, t), and store which targets vary."""
         values = self.transform(y)
-        # A target that has been constant is 0. A batch can contain another constant.
+        # A target that is constant in the first rows is 0. A later batch can contain another value.
         self.scaler.var_ = np.where(values.any(axis=0), self.scaler.scale_**2, self.scaler.var_)
         return values
 
@@ -304,7 +304,8 @@ class TargetScaler:
         columns = y.reshape(len(y), -1)
         if columns.shape[1] != self.scaler.n_features_in_:
             raise ValueError(
-                f"y has {columns.shape[1]} targets, but fit received {self.scaler.n_features_in_}"
+                f"y has {columns.shape[1]} targets, but fit received {self.scaler.n_features_in_}: "
+                "pass the same targets as in fit"
             )
         return self.scaler.transform(columns / self.units)
 

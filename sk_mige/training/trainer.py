@@ -326,7 +326,8 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     if isinstance(optimizer, partial) and "lr" in optimizer.keywords:
         rate = optimizer.keywords["lr"]
         raise ValueError(
-            f"optimizer sets lr={rate}, but training uses the parameter lr: set lr={rate}"
+            f"optimizer sets lr={rate}, but training uses the parameter lr: set lr={rate}, and "
+            "remove lr from optimizer"
         )
     if not isinstance(optimizer, str):
         return optimizer

@@ -33,7 +33,6 @@ from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
 from .whitening import ledoit_wolf_shrinkage, whitening
 
-# Public names. Other modules of the package also import names that are not listed here.
 __all__ = [
     "RBF",
     "InverseMultiquadric",

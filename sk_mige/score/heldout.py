@@ -3,8 +3,8 @@ r"""Hyvärinen's loss as a quadratic form in the coefficients, for training and 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
 \langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The
 centres of dense fits are the training samples. For dense fits, :class:`DenseSplit` computes the
-held-out loss without the held-out matrix A. Both use the linear form of :func:`section_linear`, or
-the forms of :class:`GradientForm`.
+held-out loss without the held-out matrix A. Fits with landmarks and dense fits use the linear form
+of :func:`section_linear`, or the forms of :class:`GradientForm`.
 """
 
 from __future__ import annotations
@@ -340,11 +340,11 @@ def tikhonov_filters(
 class DenseSplit:
     """Held-out losses of dense fits to training samples, which are the centres.
 
-    The methods return the mean held-out loss of each base and filter, shape (n_bases, F), and
-    upper bounds on the squared norm of the correction to the base at any point. Parameters of the
-    methods are the bandwidth and the kernel matrices (n, n) and (n', n) of the training samples and
-    of the held-out samples. The function ``filters_of`` returns the filters (F, r) of eigenvalues
-    and a number of samples.
+    The methods return the mean held-out loss of each base and filter, shape (n_bases, F). The
+    methods also return upper bounds on the squared norm of the correction to the base at any point.
+    Parameters of the methods are the bandwidth and the kernel matrices (n, n) and (n', n) of the
+    training samples and of the held-out samples. The function ``filters_of`` returns the filters
+    (F, r) of eigenvalues and a number of samples.
 
     Attributes
     ----------

@@ -71,7 +71,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 
 def squares_and_norms(x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Return squared distances, and squared norms of the centred points, of any size."""
+    """Return squared distances, and squared norms of the centred points, without a range check."""
     center = (x if y is None else y).mean(dim=-2, keepdim=True)
     x = x - center
     y = x if y is None else y - center
@@ -140,7 +140,8 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
     # Computed distances between equal rows are rounding errors of squared norms. The median squared
-    # norm of the centred rows gives their scale, because outliers do not affect the median.
+    # norm of the centred rows gives the scale of the errors, because outliers do not affect the
+    # median.
     tolerance = 32 * torch.finfo(sq.dtype).eps
     rank = (m * (m - 1) // 2 - 1) // 2
     if is_readable(sq):
@@ -148,12 +149,12 @@ def median_bandwidth(sq: Tensor) -> Tensor:
         pairs = _each_pair(sq).numpy()
         pairs.partition(rank, axis=-1)
         median = pairs[..., rank]
-        if (median > tolerance * pairs[..., rank:].max(-1)).all():  # no norm exceeds the largest
+        if (median > tolerance * pairs[..., rank:].max(-1)).all():  # the maximum bounds the norms
             return sq.new_tensor(np.sqrt(median))
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = tolerance * norms.sort(-1).values[..., (m - 1) // 2]
-    # Sorting and indexing copy no value to the host, so nothing waits for a GPU.
+    # Sorting and indexing copy no value to the host, so the host does not wait for a GPU.
     rows, columns = torch.triu_indices(m, m, 1, device=sq.device)
     ordered = sq[..., rows, columns].sort(-1).values
     middle, n = ordered[..., rank], ordered.shape[-1]

@@ -30,8 +30,8 @@ CHUNK_ELEMENTS = 2**21
 FLOAT32_ALPHA = 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
-# With at least FEWEST rows and landmarks, a batch is outside if the median distance from the mean
-# exceeds the quantile OUTER of the landmarks' distances.
+# A batch is outside if the median distance from the mean exceeds the quantile OUTER of the
+# landmarks' distances. The test needs at least FEWEST rows and landmarks.
 FEWEST, OUTER = 20, 0.99
 
 
@@ -143,8 +143,8 @@ class LandmarkAccumulator:
         found = self.sums_of(x)
         if not all(bool(sums.fit.quadratic.isfinite().all()) for sums in found):
             raise ValueError(
-                "X has values so far from the first rows that sums of distances exceed the "
-                "largest floating-point number: drop such rows"
+                "X has rows so far from the first rows that squared distances exceed the range of "
+                "floating-point numbers: drop rows with extreme values"
             )
         self.join(found)
 
@@ -158,7 +158,7 @@ class LandmarkAccumulator:
         return replace(fit, model=replace(fit.model, units=self.units))
 
     def difference(self, other: LandmarkAccumulator) -> str | None:
-        """Return the name of the first part that differs between two accumulators, or None."""
+        """Return the name of the first attribute that differs between two accumulators, or None."""
         mine, theirs = self.expansion, other.expansion
         scales = (a.units.scale if a.units is not None else None for a in (self, other))
         parts = {

@@ -8,13 +8,13 @@ from torch import Tensor
 from sk_mige._contexts import is_readable
 from sk_mige._warnings import warn_user
 
-# Outliers are values more than FAR interquartile ranges from the median, which contribute most of
-# the mean square. Outliers must be a fraction below FEW of all values, or below CODES if all are
+# Outliers are more than FAR interquartile ranges from the median, and contribute most of the mean
+# square. Outliers must be a fraction below FEW of all values, or below CODES if all outliers are
 # equal. Rows with values beyond EXTREME are left out of means and covariances. Such values are
 # frequent for densities with infinite variance, and rare for other densities. Estimates that leave
 # out rows are not affine equivariant.
 FAR, EXTREME, FEW, CODES = 20, 100, 0.05, 0.25
-# A larger fraction of equal values is a usual value, not a code.
+# A value in a larger fraction of the rows is a usual value instead of a code.
 USUAL = 0.5
 
 
@@ -50,7 +50,7 @@ def usual_rows(x: Tensor, principal: bool = False) -> Tensor | slice:
     """Return a mask of the rows without extreme values, or a slice if no row has such a value.
 
     If the columns are principal components of few rows, all rows are usual. Principal components of
-    equal rows differ by rounding errors, and any other row would be far away.
+    equal rows differ by rounding errors, and any other row would be an outlier.
     """
     if principal or not bool(_outlying(x, EXTREME).any()):
         return slice(None)
@@ -66,8 +66,9 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2
-    if is_readable(x):  # NumPy's sort is several times faster than torch's, and its partition
-        # Rows of a wide array are far apart in memory, so a block is gathered before the transpose.
+    if is_readable(x):
+        # NumPy's sort is several times faster than NumPy's partition and torch's sort. Rows of a
+        # wide array are far apart in memory, so a block is gathered before the transpose.
         columns = x.contiguous().mT.clone(memory_format=torch.contiguous_format).numpy()
         columns.sort(axis=-1)
         ordered = torch.from_numpy(columns).mT

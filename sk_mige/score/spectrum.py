@@ -15,7 +15,8 @@ from .precision import full_precision
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
 # the base.
 ALPHAS: tuple[float, ...] = (*(10.0 ** (k / 2) for k in range(-12, 3)), math.inf)
-# Smallest usable eigenvalue of a kernel, relative to the largest, with a summed quadratic form.
+# Smallest eigenvalue of a Gram matrix, relative to the largest, for which rounding errors of the
+# quadratic form of a fit do not dominate.
 RESOLUTION = 1e-10
 # Limits on the smallest eigenvalue of a Gram matrix, divided by n. Above the first limit, float32
 # resolves the spectrum. Above the second limit, a float64 Cholesky factorisation gives the
@@ -235,9 +236,9 @@ def subspace_eigh(
     The iteration is :math:`Q \leftarrow \mathrm{orth}(K Q)` from a fixed start, followed by the
     eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j decreases as
     :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of eigenvalue j decreases
-    as the square. Few iterations suffice for the quickly decaying spectra of smooth kernels. An
-    iteration takes time :math:`O(M^2 (J + p))`, in batched matrix products that suit GPUs. The time
-    of ``eigh`` is :math:`O(M^3)`.
+    as the square of the error of eigenvector j. Few iterations suffice for the quickly decaying
+    spectra of smooth kernels. An iteration takes time :math:`O(M^2 (J + p))`, in batched matrix
+    products that suit GPUs. The time of ``eigh`` is :math:`O(M^3)`.
 
     Parameters
     ----------

@@ -232,7 +232,7 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
     for name, value in {"z": z, "sq_distances": z if sq is None else sq}.items():
         if not isinstance(value, Tensor) or not value.is_floating_point():
             got = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, got {got}: convert it")
+            raise TypeError(f"{name} must be a floating-point tensor, got {got}: convert {name}")
         if value.layout != torch.strided:
             raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
     if z.ndim < 2 or 0 in z.shape[-2:]:

@@ -58,7 +58,7 @@ class SampleSubspace(TensorParts):
         return weights.to(self.rows.dtype) @ self.rows + away.to(self.rows.dtype) * moved
 
     def lift_samples(self, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Return vectors (n, d) at the samples from their coordinates, by one product."""
+        """Return vectors (n, d) at the samples from their coordinates, by one matrix product."""
         weights, away = self._weights(inner, vectors)
         weights.diagonal().add_(away[:, 0])
         return weights.to(self.rows.dtype) @ self.rows

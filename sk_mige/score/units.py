@@ -68,8 +68,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
 
     Standardised values do not depend on the unit or the sign of a column, and their squares do not
     overflow. If outliers dominate a column, the unit is the standard deviation of a normal column
-    with the same interquartile range. The unit of a column that is constant up to rounding is at
-    least 1, and above its largest absolute value.
+    with the same interquartile range. If a column is constant up to rounding, its unit is at least
+    1 and exceeds its largest absolute value.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
     if bool((centred.abs().amax(0) > FARTHEST * deviation).any()):
         raise ValueError(
             f"X has values more than {FARTHEST:g} standard deviations from the other values of a "
-            "column, and powers of distances exceed the range of float64. Drop such rows"
+            "column, so powers of distances exceed the range of float64. Drop rows with such values"
         )
     third_moment = squares.mul_(centred).sum(0)
     deviation = torch.where(third_moment < 0, -deviation, deviation)

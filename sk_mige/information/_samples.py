@@ -34,7 +34,9 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
         raise ValueError(f"{name} has {len(rows)} samples; at least {MIN_SAMPLES} are needed")
     rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     if rows.shape[1] == 0:
-        raise ValueError(f"{name} has no features; got shape {_shape(values)}")
+        raise ValueError(
+            f"{name} has no features; got shape {_shape(values)}. Pass a column or more"
+        )
     check_finite(name, rows)
     if bool((rows == rows[0]).all()):
         raise ValueError(
@@ -60,7 +62,7 @@ def check_columns_vary(name: str, z: Tensor) -> None:
     if bool(constant.any()):
         raise ValueError(
             f"{name} has constant columns (the first is {int(constant.nonzero()[0])}), which have "
-            "no density and no score; remove them"
+            "no density and no score: remove the constant columns"
         )
 
 

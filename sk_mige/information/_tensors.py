@@ -89,8 +89,8 @@ def warn_of_missing_graph(tensors: Mapping[str, Tensor]) -> None:
         return
     if not any(map(is_differentiated, tensors.values())):
         warn_user(
-            f"{' and '.join(tensors)} has no graph, so the surrogate has no gradient: pass the "
-            "output of the encoder, without detach()"
+            f"autograd has no graph of {' and '.join(tensors)}, so the surrogate has no gradient: "
+            "pass the output of the encoder, without detach()"
         )
 
 
@@ -123,8 +123,8 @@ def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
     s, m, _ = z.shape
     if s > max(m, usual) and not torch.compiler.is_compiling() and _WARNS.get():
         warn_user(
-            f"z of shape {tuple(z.shape)} has {s} {kind} of each of {m} inputs: its shape "
-            "must be (S, M, d). If the inputs come first in z, pass z.transpose(0, 1)"
+            f"z of shape {tuple(z.shape)} is read as (S, M, d), with {s} {kind} of each of {m} "
+            "inputs. If the inputs come first in z, pass z.transpose(0, 1)"
         )
 
 

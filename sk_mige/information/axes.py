@@ -109,7 +109,7 @@ def independent_columns(z: Tensor) -> list[int]:
     # Leave out columns that are constant up to rounding.
     rest = rest * (varying.axes.square().sum(1) > 0)
     kept: list[int] = []
-    for _ in range(varying.axes.shape[1]):  # Gram-Schmidt: the first long remainder
+    for _ in range(varying.axes.shape[1]):  # Gram-Schmidt process
         lengths = rest.norm(dim=0)
         chosen = int((lengths > 0.5 * lengths.max()).nonzero()[0])
         kept.append(chosen)

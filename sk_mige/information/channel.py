@@ -22,8 +22,8 @@ from sk_mige.information.axes import independent_columns
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
 _NOT_DIFFERENTIABLE = (
-    "family must be differentiable by torch with respect to theta, but its result {}: use torch "
-    "operations on theta, without .item(), NumPy or torch.no_grad()"
+    "family must be differentiable by torch with respect to theta, but {}: use torch operations on "
+    "theta, without .item(), NumPy or torch.no_grad()"
 )
 
 # Relative steps of finite differences, and rounding errors of their slopes in float32.
@@ -138,7 +138,7 @@ def _called(family: Callable[..., Tensor], x: Tensor, theta: Tensor, noise: Tens
         return family(x, theta, noise)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         if any(cause in str(error) for cause in ("requires grad", "numpy")):
-            raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
+            raise ValueError(_NOT_DIFFERENTIABLE.format(f"the call raised {error}")) from error
         shapes = [tuple(part.shape) for part in (x, theta, noise)]
         raise ValueError(
             f"family, called as family(x, theta, noise) with the shapes {shapes}, raised "
@@ -180,7 +180,7 @@ def _with_derivative(
     # Other tensors, such as the weights of a network, can require gradients.
     seen = y.requires_grad and torch.autograd.grad(y.sum(), theta, allow_unused=True)[0] is not None
     if not seen:
-        raise ValueError(_NOT_DIFFERENTIABLE.format("does not depend on theta through torch"))
+        raise ValueError(_NOT_DIFFERENTIABLE.format("y does not depend on theta through torch"))
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
     # jvp takes two backward passes for each parameter, for any number of outputs.
     jvp = torch.autograd.functional.jvp

@@ -153,15 +153,15 @@ def choose_information(
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
     biased downwards. The two biases have the same size to first order in 1 / n, where n is the
     number of training rows of a fold. For a parametric family that contains the true density, each
-    bias is m / (2 n) nats. Here m is the number of parameters minus the number for the marginal
-    densities of x and y, for example p q for a Gaussian copula. With d = p + q columns, the biases
-    of a Gaussian copula are, to the next order, about
+    bias is m / (2 n) nats. Here m is the number of parameters, without the parameters of the
+    marginal densities of x and y. For a Gaussian copula, m is p q. With d = p + q columns, the
+    biases of a Gaussian copula are, to the next order, about
 
     .. math:: \frac{pq}{2n} \Big(1 + \frac{d}{2n}\Big)
               \quad\text{and}\quad -\frac{pq}{2n} \Big(1 + \frac{5d}{2n}\Big) .
 
     The estimate of a candidate is therefore the in-sample mean minus the fraction :math:`\tfrac12
-    (1 - d / n)` of the difference between both means. The exceptions are "neighbors", and
+    (1 - d / n)` of the difference between the two means. The exceptions are "neighbors", and
     "additive" with the fraction 1/2.
 
     With few rows per column, the held-out means of copulas can be negative. If a test of canonical

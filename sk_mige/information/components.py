@@ -65,7 +65,7 @@ def independent_components(z: Tensor) -> Tensor | None:
     n, d = z.shape
     if d < 2 or n < max(FEWEST_ROWS, 5 * d):
         return None
-    # Columns of positive skewness: the result of ICA does not depend on the signs of the columns.
+    # With positive skewness, the result of ICA does not depend on the signs of the input columns.
     units = feature_units(z)
     columns = units(z)
     deviation = columns.std(0)

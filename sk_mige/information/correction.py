@@ -75,7 +75,7 @@ class CorrectedReference(Reference):
         self.n_epochs = n_epochs
         self.lr = lr
         self.seed = seed
-        self.device = str(device)  # a string, because skops files cannot store a torch.device
+        self.device = str(device)  # skops files cannot store a torch.device
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Train the networks.

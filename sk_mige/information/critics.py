@@ -214,7 +214,7 @@ def fit_critic(
         for x, y in batches:
             optimizer.zero_grad()
             pair = {"x": x, "y": y}
-            # Copies, because autograd refuses tensors of inference mode.
+            # Tensors are copied, because autograd refuses tensors of inference mode.
             scores = critic(*(check_real(*part, floating=True).clone() for part in pair.items()))
             (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
             optimizer.step()

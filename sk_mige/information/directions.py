@@ -33,7 +33,7 @@ def related_directions(x: Tensor, y: Tensor) -> list[Tensor] | None:
 
     Returns
     -------
-    tuple of tensors of shapes (p, k) and (q, m), or None
+    list of two tensors of shapes (p, k) and (q, m), or None
         Orthonormal directions of x and of y. None if no correlation is significant, or n ≤ 2 (p +
         q).
 

@@ -25,8 +25,8 @@ DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 BINS = (16, 32, 64, 128)
 # Fewest rows per bin on average, fewest rows of any bin, and number of subdivisions of a bin.
 ROWS_PER_BIN, MIN_ROWS, SUBDIVISIONS = 16, 4, 3
-# Largest number of alternations between the map of the columns and the radial law, fewer in a
-# comparison, and the change of the map at which the alternations stop.
+# Largest numbers of alternations between the map of the columns and the radial law, in a fit and in
+# a comparison, and change of the map at which alternations stop.
 MAX_STEPS, FEW_STEPS, MIN_CHANGE = 20, 8, 0.01
 # Normal scores at which the map of the columns is tabulated, and numbers of radii in tables of the
 # margins and of the radial law.
@@ -42,9 +42,10 @@ class EllipticalReference(GaussianReference):
 
     The columns are mapped to the margins of an elliptical density. Let :math:`t_{d}` be the density
     of the d-dimensional t distribution with ν degrees of freedom. At whitened rows of squared norm
-    s, the elliptical density is :math:`t_d(s) h(s)`. The factor h is constant in each bin of s, so
-    the radial law is arbitrary. With one bin, the model is a t-copula. Fixed-point iterations fit
-    the scatter matrix of a t density, which is proportional to that of the elliptical density.
+    s, the elliptical density is :math:`t_d(s) h(s)`. The factor h is constant in each bin of s.
+    With many bins, h describes any radial law. With one bin, the model is a t-copula. Fixed-point
+    iterations fit the scatter matrix of a t density, which is proportional to that of the
+    elliptical density.
 
     Let :math:`h_b` be the factor in the bin that ends at :math:`s_b`. The marginal density of k
     coordinates of squared norm s is
@@ -257,7 +258,7 @@ class EllipticalReference(GaussianReference):
         The factor is the share of the rows divided by the share of the t distribution. Neighbouring
         bins are averaged. The logarithm is interpolated at subdivisions, because the density can
         change by a large factor within a bin. Above the largest norm, the factor is that of the
-        last bin, but the mass is at most one row's.
+        last bin, but the mass is at most that of one row.
         """
         n, norms = len(norms), np.sort(norms)
         # Equal steps of the number of rows plus the log-norm resolve gaps between scales.

@@ -32,8 +32,9 @@ class Evidence(ArrayState):
     name : str
         Name of the candidate.
     value : float
-        Information in nats: the KSG estimate for nearest neighbours, else a value between
-        ``in_sample`` and ``held_out``, where the biases of both cancel.
+        Information in nats. For nearest neighbours, the value is the KSG estimate. For other
+        candidates, the value is between ``in_sample`` and ``held_out``, where the two biases
+        cancel.
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float

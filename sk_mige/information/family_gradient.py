@@ -162,9 +162,9 @@ def total_correlation_gradient(
     m = len(variables)
     if m < 2 or len(derivatives) != m:
         raise ValueError(
-            f"there must be at least 2 variables and as many derivatives; got {m} and "
-            f"{len(derivatives)}. Pass None as the derivative of a variable that does not depend "
-            "on the parameters"
+            "variables and derivatives must be sequences of the same length, at least 2; got the "
+            f"lengths {m} and {len(derivatives)}. Pass None as the derivative of a variable that "
+            "does not depend on the parameters"
         )
     pairs = zip(variables, derivatives, strict=True)
     found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)}, margins)

@@ -142,7 +142,7 @@ class _GaussianInformation(OneByOne):
     :math:`n_k = \bar\Sigma_{kk}^{1/2}`. Let P be the derivative of ½ log det with respect to c. P
     is centred like c, and
 
-    .. math:: \partial I/\partial\mu = P/n, \qquad
+    .. math:: \partial I/\partial\mu_{mk} = P_{mk}/n_k, \qquad
               \partial I/\partial\sigma_{mk} = \frac{\sigma_{mk}}{M n_k^2}
               \Big(1 - \sum_i P_{ik} c_{ik}\Big) - \frac{1}{M \sigma_{mk}} .
     """
@@ -251,8 +251,9 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     g = np.concatenate([np.zeros(n - len(g)), g])
     reached = (1 / (g + floor)).mean() >= 1
     if reached:
-        # The mean of 1 / (g + w) is 1 at the root, and at least 1 / (mean + w) by Jensen's
-        # inequality, so the root is at least 1 - mean. The function is convex and decreasing.
+        # At the root, the mean of 1 / (g + w) is 1. By Jensen's inequality, the mean is at least
+        # 1 / (mean g + w), so the root is at least 1 - mean g. The function is convex and
+        # decreasing.
         w = _root(g, max(1 - float(g.mean()), floor), lambda w, a: (a.sum() - n) / (a @ a))
     else:
         # The mean of w / (g + w) is the floor at the root. The function is concave and increasing.

@@ -172,7 +172,7 @@ def mutual_info_surrogate(
     else:
         sq_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    # Batched calls replace two calls each, because launches dominate the time on a GPU.
+    # Each batched call replaces two calls, because launches dominate the time on a GPU.
     both = torch.stack([sq_z, sq_x.detach().to(sq_z)])
     sigma_z, sigma_x = median_bandwidth(both)
     joint = both[1].mul_(weight * scale_ratio(sigma_x, sigma_z)).add_(sq_z)

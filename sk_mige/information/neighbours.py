@@ -216,7 +216,7 @@ def _check_neighbours(n_neighbors: Any, n: int) -> None:
 
 def _tree(z: Rows) -> cKDTree:
     """Return a search tree for counts of rows of one variable."""
-    # Large leaves, because most of the counted rows are in leaves at the edge of the ball.
+    # Large leaves are faster, because most counted rows are in leaves at the edge of the ball.
     return cKDTree(z, leafsize=64)
 
 

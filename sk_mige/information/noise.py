@@ -16,7 +16,7 @@ from sk_mige.score.subspace import varying_units
 
 # Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
-# Three standard errors of the decrease for independent pairs, as a share of dimension / sqrt(n).
+# Three standard errors of the decrease for independent pairs, divided by dimension / sqrt(n).
 NOISE = 1.7
 
 

@@ -27,7 +27,7 @@ class ArrayState:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the attributes, with tensors in place of arrays."""
         for name, value in state.items():
-            # A copy, because the arrays of memory-mapped files are read-only.
+            # The array is copied, because arrays of memory-mapped files are read-only.
             is_array = isinstance(value, np.ndarray)
             self.__dict__[name] = torch.from_numpy(value.copy()) if is_array else value
 
@@ -328,7 +328,8 @@ class MixtureReference(DensityReference):
         self.log_weights_ = torch.log(sizes / sizes.sum())
         self.means_ = shares @ z / sizes[:, None]
         columns = z.mT.contiguous()
-        # A loop, because the arrays of one component fit into the processor's cache.
+        # The components are processed in turn, because the arrays of one component fit into the
+        # processor's cache.
         moments = torch.stack([(columns * share) @ z for share in shares])
         moments -= sizes[:, None, None] * self.means_[:, :, None] * self.means_[:, None]
         # A prior of one row with variance .01 keeps the covariance positive definite.

@@ -16,7 +16,8 @@ STRONG = 0.01
 ROUNDINGS = 16.0
 # Values farther from the median than this multiple of the median distance are outlying.
 OUTLYING = 20.0
-# Gaps between clusters are used if the change of an entropy exceeds this number of nats.
+# Largest difference in nats between the changes of an entropy by narrow and by wide windows. Gaps
+# between clusters cause larger differences.
 GAP = 0.05
 
 
@@ -84,7 +85,7 @@ class LinearResiduals(ArrayState):
         exact = rounded.double().mean(0) > 0.5
         self.is_exact = bool(exact.any())
         self.exact_x, self.exact_y = weights[:, exact], combinations[:, exact]
-        # Medians, because a few outliers can make every relation strong.
+        # Medians are used, because with means a few outliers can make every relation strong.
         noise = (_deviation(r) / _deviation(a)).square()
         chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
         # Spacings do not describe values on a grid with steps wider than a spacing.

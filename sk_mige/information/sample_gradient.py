@@ -124,8 +124,9 @@ def mutual_info_gradient(
     ------
     ValueError
         If shapes disagree, a value is not a finite real number, or there are fewer than 4 samples.
-        If x or a column of y is constant. With at least 3 samples per column, if columns of x and
-        y, or their normal scores, have an exact linear relation. The information is then infinite.
+        If x or a column of y is constant. If columns of x and y, or their normal scores, have an
+        exact linear relation, so that the information is infinite. Exact relations are detected
+        with at least 3 samples per column.
 
     Warns
     -----

@@ -206,9 +206,9 @@ def least_of_columns(x: Tensor, y: Tensor, n_tests: int) -> Tensor:
 def _neighbouring_rows(x: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Yield the indices of neighbouring rows as two tensors, and the number of different pairs.
 
-    Neighbours are found in each column, and in all columns if there are two to four. In all
-    columns, each row is the first of one pair, so that rows far from the others have no larger
-    weight. At worst, each of these pairs occurs twice.
+    Neighbours are found in each column, and in all columns if there are two to four. For neighbours
+    in all columns, each row is the first row of one pair, so that rows far from the others have no
+    larger weight. Each pair occurs at most twice.
     """
     n, p = x.shape
     # Neighbours among equal rows are random, because the order of the rows can be that of y.

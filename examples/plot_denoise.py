@@ -58,7 +58,7 @@ plt.show()
 # %%
 # Tweedie's formula with the score of noisy rows has the smallest error. The log-density of clean
 # rows is steeper than that of noisy rows. With the score of clean rows, the correction by Tweedie's
-# formula is therefore too large, and the result has a larger error than the noisy images.
+# formula is therefore too large. The result has a larger error than the noisy images.
 
 assert errors["score of noisy rows"] < errors["Wiener filter"] < errors["noisy"]
 assert errors["score of clean rows"] > errors["noisy"]

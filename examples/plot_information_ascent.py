@@ -23,7 +23,7 @@ from sk_mige import MutualInfoEstimator
 from sk_mige.information import channel_gradient, mutual_info_gradient
 
 sigma, total = np.array([0.4, 0.7, 1.0, 1.6]), 4.0
-level = (total + (sigma[:3] ** 2).sum()) / 3  # the last sensor's noise is above the level
+level = (total + (sigma[:3] ** 2).sum()) / 3  # the last sensor has power 0
 optimum = np.maximum(0, level - sigma**2)
 
 

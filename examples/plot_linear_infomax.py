@@ -8,7 +8,7 @@ gradient of I(x; z).
 
 # %%
 # For Gaussian x, I(x; z) is largest if w is the first principal component of x (Linsker, 1988). The
-# noise does not depend on w, so H(z | x) is constant, and the gradient of I(x; z) equals the
+# noise does not depend on w, so H(z | x) is constant. The gradient of I(x; z) therefore equals the
 # gradient of the entropy H(z).
 
 import matplotlib.pyplot as plt

@@ -5,7 +5,8 @@ Precision of eigendecompositions
 This example compares eigenvalues and scores in float32 and in float64.
 """
 
-# %% A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
+# %%
+# A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
 # :math:`10^{-7}` times the largest eigenvalue. Computed eigenvalues below the rounding errors are
 # noise, and some of them are negative. :func:`~sk_mige.score.ssge` therefore decomposes the Gram
 # matrix of float32 data in float64.

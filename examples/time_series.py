@@ -194,9 +194,9 @@ draw_differences("time_series", drawn, ("dataset", "feature"), "points more than
 #    :features: across
 #
 # On leaves, training increases the mean accuracy of the convolutional network, and views increase
-# it further. With all labels, two turned crops have a higher mean accuracy than the other encoders
-# and dynamic time warping. MiniRocket is far more accurate than the encoders, so use MiniRocket if
-# only the classes are needed.
+# the accuracy further. With all labels, two turned crops have a higher mean accuracy than the other
+# encoders and dynamic time warping. MiniRocket is far more accurate than the encoders, so use
+# MiniRocket if only the classes are needed.
 #
 # On movements, the interval of every encoder contains 0. With five labels per class, the mean
 # accuracy of two crops is lower than that of the network without views.

@@ -181,7 +181,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def best_settings(path: Path, data: str) -> dict[str, int]:
-    """Return each method's best setting by the mean accuracy of fc and Y, or its first setting."""
+    """Return the setting of each method with the best mean accuracy of fc and Y, else the first."""
     found: dict[str, dict[int, float]] = {}
     for line in read(path):
         cell, accuracy = line["cell"], line["accuracy"]

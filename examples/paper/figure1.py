@@ -50,8 +50,8 @@ from sk_mige.score import ssge
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = {"MINE": "mine", "MINE-f": "mine-f", "InfoNCE": "infonce", "SMILE": "smile"}
-# Panel (e): held-out samples, of 4,000, and the steps without improvement after which a critic's
-# training stops.
+# Panel (e): number of held-out samples among 4,000, and number of steps without improvement after
+# which the training of a critic stops.
 N_VALIDATION = 1024
 PATIENCE_STEPS = 250
 MIGE = ("exact scores", "MIGE as published", "MIGE")

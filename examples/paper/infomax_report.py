@@ -21,7 +21,7 @@ NAMES = {
 }  # fmt: skip
 
 
-# Each of these is compared with all methods, except those before it in this list.
+# Each method in this list is compared with all methods, except the methods before it in the list.
 OURS = (
     "MIGE, two views", "MIGE", "MIGE as published", "MIGE of patches and Y", "MIGE of conv and Y",
 )  # fmt: skip

@@ -5,7 +5,7 @@
 Batches have 100 inputs, and z = W x + σ ε has K = 2 ... 256 dimensions. The estimators differ in
 their estimate of the entropy H(z). The bias is the relative error of the mean gradient with respect
 to all log σ. The relative error of a single batch, and the ratio of the summed gradient to the
-truth, are also measured. The signal has about the power of the noise in every coordinate. The
+truth, are also measured. In every coordinate, the signal has about the same power as the noise. The
 spectrum of the signal is isotropic, confined to 10 directions, or decaying like the spectrum of
 images. In a fourth case, the means form clusters around 10 distant centres, so the marginal is not
 Gaussian. The estimator "classes" uses the index of the centre of each input.

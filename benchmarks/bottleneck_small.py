@@ -75,7 +75,7 @@ PROBLEMS = {
 
 @functools.cache
 def data(name: str) -> tuple[Array, Array, Array, Array]:
-    """Return training rows to draw from, and test rows, or no test rows if they are drawn too."""
+    """Return rows to draw from, and test rows, which are empty for data without a test set."""
     if name.startswith("MNIST"):
         parts = [fetch_mnist(subset=s, return_X_y=True, as_float=True) for s in ("train", "test")]
         (X, y), (X_test, y_test) = parts

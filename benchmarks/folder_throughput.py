@@ -113,7 +113,7 @@ def compare(folder: Path, n: int, workers: int, turns: int) -> list[dict[str, An
     data = Folder(folder, n)
     loader = DataLoader(data, batch_size=None, num_workers=workers)
     few = Folder(folder, FILES_A_FOLDER)
-    fitted, network = encoder_of().fit(few), bare_fit(few, workers)  # both loops are warm then
+    fitted, network = encoder_of().fit(few), bare_fit(few, workers)  # a first call of both loops
     pairs = {
         "fit": (lambda: encoder_of().fit(loader), lambda: bare_fit(data, workers)),
         "transform": (

@@ -90,7 +90,7 @@ def tests(s: argparse.Namespace) -> Cells:
     for dtype in ("float32", "float64"):
         yield f"tests/devices, {dtype}", partial(suite, s, dtype, "tests/devices")
     files = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
-    # Files of the folder itself are cells of their own.
+    # Each test file directly in the folder is a separate cell.
     for name in sorted({Path(*file.parts[:2]).as_posix() for file in files} - {"tests/devices"}):
         yield f"{name}, float64", partial(suite, s, "float64", name)
 
@@ -116,7 +116,7 @@ def suite(s: argparse.Namespace, dtype: str, *arguments: str) -> list[dict]:
     ]
 
 
-# ---------------------------------------------------------------- results on card and CPU
+# ---------------------------------------------------------------- results on GPU and CPU
 
 MODELS: dict[str, Any] = {
     "MIGEEncoder": MIGEEncoder(8, max_epochs=2, random_state=0),
@@ -281,7 +281,7 @@ def compared(
     fast: Callable[[], Tensor],
     limit: float = 5e-3,
 ) -> list[dict]:
-    """Return the difference of two functions and the ratio of their times."""
+    """Return the difference of the results of two functions, and the ratio of their times."""
     apart = difference(fast(), plain())
     both = {"plain": waited(s.device, plain), "fast": waited(s.device, fast)}
     times = in_turns(both, s.turns)
@@ -402,7 +402,7 @@ def scores(s: argparse.Namespace) -> Cells:
 
 
 def against_floors(s: argparse.Namespace, dataset: str, z: Tensor, turns: int) -> list[dict]:
-    """Compare ssge with its products and one factorisation or eigendecomposition."""
+    """Compare the time of ssge with that of its products and one decomposition."""
 
     wide = z.double()
     kernel = rbf_kernel(squared_distances(wide), z.shape[-1] ** 0.5)
@@ -451,7 +451,7 @@ def batched(s: argparse.Namespace) -> list[dict]:
 
 
 def landmarks(s: argparse.Namespace, n: int, m: int = 1000, size: int = 100_000) -> list[dict]:
-    """Compare a fit with landmarks to a stream of n rows with the products of the same kernel."""
+    """Compare the time of a fit with landmarks to n rows with that of its kernel products."""
     m, size = (50, 1000) if s.quick else (m, size)
     generator = torch.Generator(s.device).manual_seed(0)
     part = torch.randn(size, 64, generator=generator, device=s.device)
@@ -573,7 +573,7 @@ def run_part(s: argparse.Namespace, part: str) -> bool:
         start = time.perf_counter()
         try:
             rows = measure()
-        except Exception:  # the other cells are measured all the same
+        except Exception:  # continue with the other cells
             traceback.print_exc()
             complete = False
             continue
@@ -612,7 +612,7 @@ def main() -> None:
     s.left = lambda: end - time.monotonic()
     s.cells = s.folder / ("gpu-quick.jsonl" if s.quick else "gpu.jsonl")
     if s.output is None and (s.quick or s.device.type == "cpu"):
-        s.output = s.cells.with_suffix(".json")  # docs/results has full results of a card
+        s.output = s.cells.with_suffix(".json")  # docs/results has full results of a GPU
     if s.quick:
         s.turns = 1
     complete = [run_part(s, part) for part in s.part]

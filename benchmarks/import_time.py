@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = {"torch and scikit-learn": "torch, sklearn", "sk_mige": "sk_mige"}
     spans: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(arguments.repeats):  # in turns, so that other processes slow both
+    for _ in range(arguments.repeats):  # alternate, so that other processes affect both
         for name, modules in names.items():
             spans[name].append(seconds(modules))
     # Other processes only add time, so the minimum is closest to the time of the import.

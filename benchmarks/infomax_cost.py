@@ -1,11 +1,11 @@
 """Time and memory of MIGE in a training step on images of up to 27,648 values.
 
 The loss is compared with the necessary operations, its *floor*: matrix products for the distances,
-exponentials of two kernels, and Cholesky factorisations. A second floor also solves the linear
-systems. A step on large images is measured with exact distances of the input and with a random
-projection to 512 dimensions. The tensor formulation of public code is measured for comparison. A
-default fit is compared with a bare loop of the same network, optimizer, schedule and batches. The
-bare loop minimises MIGE's loss, or a loss without information.
+exponentials of two kernels, and Cholesky factorisations. A second floor also includes the solution
+of the linear systems. A step on large images is measured with exact distances of the input and with
+a random projection to 512 dimensions. The tensor formulation of public code is measured for
+comparison. A default fit is compared with a bare loop of the same network, optimizer, schedule and
+batches. The bare loop minimises MIGE's loss, or a loss without information.
 
 All methods run alternately in one process, so other processes affect all methods equally. Times are
 processor times of one thread. The table lists medians, and ratios of the shortest times. Peak

@@ -2,8 +2,8 @@
 
 The error is the standard deviation of the difference from the exact log-density at 1,000 points.
 The kernel density estimate uses the bandwidth with the lowest error at these points. For Gaussian
-densities and mixtures, the family of the density is also fitted by maximum likelihood. Its error
-shows how accurate an estimate from the samples can be. Run::
+densities and mixtures, the family of the density is also fitted by maximum likelihood. The error of
+this fit shows which accuracy is possible with the samples. Run::
 
     python benchmarks/log_density.py
 """

@@ -123,7 +123,7 @@ def scores(z: Array) -> torch.Tensor:
 
 
 OWN = "MutualInfoEstimator"
-# Calls that make the stored results.
+# Commands for the stored results.
 COMMANDS = (
     "python benchmarks/mutual_info.py; "
     "python benchmarks/mutual_info.py --seeds 1 2 --sizes 10000 --methods MutualInfoEstimator; "

@@ -77,7 +77,7 @@ class DensityScore:
 
 
 class NuMethod:
-    """SSGE on whitened samples with the ν-method (ν = 1) as its filter, of Zhou et al. (2020).
+    """SSGE on whitened samples with the filter of the ν-method (ν = 1) of Zhou et al. (2020).
 
     The number of iterations is the square root of the number of samples.
     """

@@ -176,10 +176,10 @@ def modes(n: int, d: int) -> np.ndarray:
 def against_floor(rows: list[dict]) -> None:
     """Compare fits with one eigendecomposition and the products.
 
-    The default needs more than the floor. For each kernel, the choice of the strength decomposes
-    the Gram matrices of up to three training parts with a half or two thirds of the rows. The
-    kernels of a Gaussian sample are not compared, because the base alone is chosen. The comparison
-    is measured on separate modes, without a target.
+    The default needs more than the floor. To choose the strength for each kernel, the default fit
+    decomposes up to three Gram matrices of a half or two thirds of the rows. The kernels of a
+    Gaussian sample are not compared, because the base alone is chosen. The comparison is measured
+    on separate modes, without a target.
     """
     problems = {
         (256, 64): (1.4, 2.0),

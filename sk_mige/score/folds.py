@@ -106,7 +106,7 @@ def hashed_folds(keys: Tensor, n_folds: int = N_FOLDS) -> Tensor:
 
 
 def _first_equal(rows: Tensor) -> Tensor:
-    """Return for each row the index of the first row with equal values."""
+    """Return the index of the first equal row for each row."""
     distinct, inverse = torch.unique(rows, dim=0, return_inverse=True)
     numbers = torch.arange(len(rows), device=rows.device)
     first = numbers.new_full((len(distinct),), len(rows))

@@ -29,7 +29,7 @@ class ScoreErrors:
     Attributes
     ----------
     draws : Tensor of shape (n, R)
-        Matrix whose products of rows are the shared factors :math:`v_{ij}`.
+        Matrix whose rows have the inner products :math:`v_{ij}`.
     root : Tensor of shape (m, d)
         Root B of the covariance of the prior, in units of 1 / feature.
     """

@@ -262,7 +262,8 @@ def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: T
         )
     gram, slopes, _ = matrices
     gram.diagonal(dim1=-2, dim2=-1).add_(gram.shape[-1] * alpha)
-    weighted = slopes.sum(-1, keepdim=True) * centred  # of K + M alpha I, if the slopes are shared
+    # If the slopes are shared, the sums are those of K + M alpha I.
+    weighted = slopes.sum(-1, keepdim=True) * centred
     factor, failed = cholesky_in_place(gram)
     s2 = s2.masked_fill(failed[..., None, None] != 0, torch.nan)
     if not matrices.shared:

@@ -50,9 +50,9 @@ class SteinKernel:
     .. math:: k_p(x, y) = k\, s(x) \cdot s(y) - 2 k' \left[d + (s(x) - s(y)) \cdot (x - y)\right]
               - 4 u\, k'' .
 
-    The errors e of estimated scores may have mean 0 and a known covariance. The kernel is then the
-    expected Stein kernel, :math:`k_p(x, y) + k\, \mathbb E[e(x) \cdot e(y)]`. The expectation
-    is the inner product of additional columns of ``scores``.
+    If the errors e of estimated scores have mean 0 and a known covariance, the kernel is the
+    expected Stein kernel, :math:`k_p(x, y) + k\, \mathbb E[e(x) \cdot e(y)]`. The expectation is
+    the inner product of additional columns of ``scores``.
 
     All terms are computed by matrix products, so no array of shape (n, n, d) is formed. Sums over
     all pairs of rows are computed over blocks of 256 rows and columns.

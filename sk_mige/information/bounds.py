@@ -60,8 +60,8 @@ class Bound(nn.Module):
         The kind "density" is a conditional log-density log q(y | x), such as
         :class:`GaussianCritic`.
     shares_embedding : bool
-        Whether the critic may use one embedding for x and y. Shared embeddings suit bounds that
-        depend only on differences of scores.
+        Whether the critic may use one embedding for x and y. Shared embeddings are suitable for
+        bounds that depend only on differences of scores.
 
     See Also
     --------

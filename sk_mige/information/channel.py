@@ -133,7 +133,7 @@ def channel_gradient(
 
 
 def _called(family: Callable[..., Tensor], x: Tensor, theta: Tensor, noise: Tensor) -> Tensor:
-    """Call the family, and name the shapes if the arguments do not suit the family."""
+    """Call the family, and raise ValueError with the shapes if the call fails."""
     try:
         return family(x, theta, noise)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:

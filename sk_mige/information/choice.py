@@ -161,8 +161,8 @@ def choose_information(
               \quad\text{and}\quad -\frac{pq}{2n} \Big(1 + \frac{5d}{2n}\Big) .
 
     The estimate of a candidate is therefore the in-sample mean minus the fraction :math:`\tfrac12
-    (1 - d / n)` of the difference between the two means. The exceptions are "neighbors", and
-    "additive" with the fraction 1/2.
+    (1 - d / n)` of the difference between the two means. For "additive", the fraction is 1/2. For
+    "neighbors", the estimate is that of KSG.
 
     With few rows per column, the held-out means of copulas can be negative. If a test of canonical
     correlations is significant, independence is not used. The width of the interval includes the
@@ -172,8 +172,8 @@ def choose_information(
     With more than four columns in total, columns and components are tested for relations other than
     those of a Gaussian copula. The candidates are also fitted to the few significant columns alone,
     and to the few significant components alone. The result for the few columns or components is
-    used if their held-out information is larger in the first fold. The interval then also contains
-    the intervals of the copulas of all columns.
+    used if their held-out information is larger in the first fold. The upper end of the interval is
+    then at least that of each copula of all columns.
 
     Examples
     --------

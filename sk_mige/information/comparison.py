@@ -140,7 +140,7 @@ class Comparison:
         return known if self.network is None else float(self.first_information.mean())
 
     def cross_validate_network(self) -> None:
-        """Fit the network without each other fold, if the network was better in the first fold."""
+        """Cross-validate the network in the other folds, if it was better in the first fold."""
         if self.network is None:
             return
         self.judged[-1] = cross_fit(

@@ -30,8 +30,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
     margins are estimated from spacings of sorted values [1]_. The loadings of each component are
     scaled to unit norm, for columns of unit variance. Components with peaked densities are refined
-    if the mean log-density increases. Loadings below 4 / sqrt(n) are set to zero if the excess in
-    the last condition below increases.
+    if the mean log-density increases. Loadings below 4 / sqrt(n) are set to zero if the gain over
+    the copula, minus the required gain of .01 k + m / n, then increases.
 
     Parameters
     ----------

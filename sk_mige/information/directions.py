@@ -75,7 +75,7 @@ def _with_radius(z: Tensor) -> Tensor:
 
 
 def _span(coefficients: Tensor) -> Tensor:
-    """Return leading left singular vectors of the coefficients (2 d, k) for z beside ρz."""
+    """Return leading left singular vectors of the coefficients (2 d, k) for z and ρz."""
     both = torch.cat(coefficients.chunk(2), dim=1)
     directions, weights, _ = torch.linalg.svd(both, full_matrices=False)
     return directions[:, weights > MIN_WEIGHT * weights[0]]

@@ -256,9 +256,9 @@ class EllipticalReference(GaussianReference):
         """Set the factors of the bins from the squared norms of the rows.
 
         The factor is the share of the rows divided by the share of the t distribution. Neighbouring
-        bins are averaged. The logarithm is interpolated at subdivisions, because the density can
-        change by a large factor within a bin. Above the largest norm, the factor is that of the
-        last bin, but the mass is at most that of one row.
+        bins are averaged. The logarithm of the factor is interpolated at subdivisions of bins,
+        because the density can change by a large factor within a bin. Above the largest norm, the
+        factor is that of the last bin, but the mass is at most that of one row.
         """
         n, norms = len(norms), np.sort(norms)
         # Equal steps of the number of rows plus the log-norm resolve gaps between scales.

@@ -150,7 +150,7 @@ def with_undescribed(
             own.copy_(torch.expm1(2 * least_of_columns(others, parts[k], d**2)))
     if not bool((strength > STRONG).any()):
         return error
-    # Scores that the caller passes can be known functions of the coordinates themselves.
+    # A score function of the caller can be valid for the original coordinates only.
     is_own = margins == "gaussian" or getattr(score, "func", None) is whitened_scores
     points = z if is_own else rows
     excess = points.var(0) * checked_scores(score, points).square().mean(0) - 1

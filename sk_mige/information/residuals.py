@@ -166,11 +166,12 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
 
 
 def _copula_entropy(z: Tensor) -> tuple[float, float]:
-    """Return the entropy of the columns' copula, and its difference from the next best model.
+    """Return the entropy of the columns' copula, and the excess of the next best model.
 
     The models are a Gaussian copula, and Gaussian mixtures of normal scores and of columns. The
     model with the smallest held-out cross-entropy is used. The entropy of a mixture is the mean of
-    the in-sample and the held-out cross-entropy.
+    the in-sample and the held-out cross-entropy. The excess is the held-out cross-entropy of the
+    next best model minus the entropy.
     """
     scores, columns = gaussianize_ranks(z), (z - z.mean(0)) / z.std(0)
     gaussian = 0.5 * float(torch.logdet(torch.corrcoef(scores.mT).reshape(z.shape[1], -1)))

@@ -23,9 +23,10 @@ from sk_mige.information.margins import gaussianize_ranks
 
 # Candidates that smooth the edges of a density.
 SMOOTH = ("mixture", "neighbors")
-# Cosines of each column, blocks of rows of a fold, and largest number of products of cosines.
+# Number of cosines of each column, number of blocks of rows in a fold, and largest number of
+# products of cosines.
 N_COSINES, N_BLOCKS, MAX_PRODUCTS = 3, 8, 200_000
-# Standard errors above which products of cosines are evidence against a candidate.
+# Number of standard errors above which products of cosines are significant.
 SIGNIFICANT = 3.0
 
 

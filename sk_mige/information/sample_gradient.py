@@ -97,7 +97,7 @@ def mutual_info_gradient(
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. The option "coordinates" uses the coordinates of x. With
         "distances", leave-one-out predictions of y from the distances of x replace x. The option
-        "distances" suits data with more columns than samples, such as images. The default "auto"
+        "distances" is for data with more columns than samples, such as images. The default "auto"
         selects "coordinates" if ``dx`` is given, or with at least 3 samples for each linearly
         independent column of x and y.
     score : callable, default=None

@@ -13,7 +13,7 @@ from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState, Reference
 
-# Numbers of rows and of columns of a variable, and of products of columns, that are used.
+# Largest numbers of rows, of columns of a variable, and of products of columns.
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
 # Frequencies of the cosines of the ranks.
 N_COSINES = 12
@@ -211,7 +211,7 @@ def _neighbouring_rows(x: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
     larger weight. Each pair occurs at most twice.
     """
     n, p = x.shape
-    # Neighbours among equal rows are random, because the order of the rows can be that of y.
+    # Neighbours among equal rows are random, because the rows may be sorted by y.
     generator = torch.Generator().manual_seed(0)
     x = x + 1e-9 * torch.randn(n, p, generator=generator, dtype=x.dtype, device="cpu")
     for column in x.mT:

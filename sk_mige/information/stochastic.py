@@ -106,7 +106,7 @@ def stochastic_mutual_info_surrogate(
         regularised on held-out samples.
     "score"
         The estimated scores without rescaling, as published. With "score", the conditional scores
-        are not rescaled either. The method "score" suits d well below M and S.
+        are not rescaled either. Use "score" only if d is well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d holds
         in the batch.

@@ -46,7 +46,7 @@ class Code(NamedTuple):
 
 
 class Head(nn.Module):
-    """Base class of heads. Architectures and objectives read the attributes of a head.
+    """Base class of heads. Architectures and objectives use the attributes of a head.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class StandardizingHead(DeterministicHead):
 
 
 class GaussianHead(Head):
-    r"""Head that draws z from a Gaussian with independent components, learned means and scales.
+    r"""Head that draws z from a Gaussian with independent components and learned parameters.
 
     .. math:: z = \mu + \sigma \circ \varepsilon, \qquad (\mu, \rho) = h, \quad
               \sigma = \mathrm{softplus}(\rho - 5), \quad \varepsilon \sim N(0, I)

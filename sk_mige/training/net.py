@@ -53,9 +53,9 @@ class NonFiniteLossError(ArithmeticError):
 class EncoderNet(NeuralNet):
     """skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
 
-    The objective reads the code, the inputs and the targets of a batch. At each step with a finite
-    loss, the net copies the weights. A diverging run returns to the last copy. :class:`Trainer`
-    creates the net.
+    The objective computes the loss from the code, the inputs and the targets of a batch. At each
+    step with a finite loss, the net copies the weights. A diverging run returns to the last copy.
+    :class:`Trainer` creates the net.
 
     Attributes
     ----------

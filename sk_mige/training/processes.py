@@ -124,7 +124,7 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
     dist.all_gather(sizes, size)
     counts = [int(n) for n in sizes]
-    # Collectives need equal shapes, but the row counts of processes may differ by one.
+    # Collective operations need equal shapes, but the row counts of processes may differ by one.
     padding = rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])
     padded = torch.cat([rows.detach(), padding]).contiguous()
     parts = [torch.empty_like(padded) for _ in counts]

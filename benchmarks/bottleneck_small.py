@@ -2,7 +2,7 @@
 
 Every method trains the same network on the same rows. Ten draws of rows give paired differences,
 with intervals of Student's t over the draws. The strength of each regulariser is chosen among four
-values on separate draws of training rows. Four fifths of the rows train the network, and the
+values on separate draws of training rows. The network is trained on four fifths of the rows. The
 strength with the lowest error on the remaining fifth is chosen. If errors are equal, the lower log
 loss decides. Every finished fit is a line of a file, and the next call continues an interrupted
 run. The folder ``SK_MIGE_DATA`` contains MNIST.

@@ -3,12 +3,12 @@
     python benchmarks/distributed_cost.py
     python benchmarks/distributed_cost.py --draw    # only the picture, from the results file
 
-Two encoders of 64 components are trained on random rows. The first is a perceptron with 784 inputs
-and two hidden layers of 512 units. The second is the convolutional encoder for images of 32 x 32
-pixels. In one process, the time of the forward pass, backward pass and optimizer of the network is
-measured for b rows. The time of the objective of a joint batch, with the gradient, is measured for
-n rows. In two processes, over gloo, whole steps and sums over processes are measured. The time of a
-step in k processes of b rows is modelled as
+Two encoders of 64 components are trained on random rows. The first encoder is a perceptron with 784
+inputs and two hidden layers of 512 units. The second encoder is convolutional, for images of 32 x
+32 pixels. In one process, the time of the forward pass, backward pass and optimizer of the network
+is measured for b rows. The time of the objective of a joint batch, with the gradient, is measured
+for n rows. In two processes, over gloo, whole steps and sums over processes are measured. The time
+of a step in k processes of b rows is modelled as
 
     t(k, b) = network(b) + objective(k b) + 2 (k - 1)/k gradients/bandwidth
               + (k - 1) b rows/bandwidth + calls log2(k) latency

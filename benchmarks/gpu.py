@@ -328,7 +328,7 @@ def waits(s: argparse.Namespace) -> list[dict]:
     """Count the operations of a step that wait for the device, as torch reports them."""
     rows = []
     for name in ("MIGE, ridge", "MIGE, cut", "infoNCE", "no information"):
-        # The step ends with a wait of its own, which torch does not report.
+        # The step ends with another wait, which torch does not report.
         one = step(s.device, measured(s).batch, name, False)
         one()
         with warnings.catch_warnings(record=True) as caught:

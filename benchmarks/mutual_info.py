@@ -64,7 +64,7 @@ PUBLISHED = {
     "MINE, published": 30,
     "NWJ, published": 30,
 }
-# A measurement is repeated if one of these differs.
+# A measurement is repeated if one of these entries differs.
 KEYS = ("dataset", "method", "feature", "seed")
 CRITIC_STEPS, CRITIC_BATCH = 300, 128
 # Probabilities that both images of a pair show the same digit.

@@ -86,7 +86,7 @@ def repeated(
 def draw_differences(name: str, rows: list[dict], panels: tuple[str, str], xlabel: str) -> None:
     """Draw values with intervals into ``docs/images/NAME.png``, one panel for each data set.
 
-    ``panels`` are the keys of the rows that give the rows and the columns of panels.
+    ``panels`` are two keys of the measurements, for the rows and for the columns of panels.
     """
     from matplotlib import pyplot as plt
 

@@ -7,8 +7,8 @@ estimator. The anomalies are rows of a class that is not in the training data.
 """
 
 # %%
-# The score estimator is fitted to 20 principal components of handwritten digits without the digit
-# 8. A low log-density is evidence of an anomaly. A large norm of the score can also be
+# The score estimator is fitted to 20 principal components of handwritten digits without the
+# digit 8. A low log-density is evidence of an anomaly. A large norm of the score can also be
 # evidence of an anomaly, because log-densities are often steep far from a mode.
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Cell types from a few dimensions
 ================================
 
-This example trains encoders on single cells without labels. Cell types evaluate the encoders,
-principal components and UMAP.
+This example trains encoders on single cells without labels. The encoders, principal components and
+UMAP are evaluated with the cell types.
 """
 # The data are a part of scanpy, which is not a dependency of the documentation. To run the script:
 #

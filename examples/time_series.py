@@ -206,9 +206,9 @@ draw_differences("time_series", drawn, ("dataset", "feature"), "points more than
 # class, all values and MiniRocket are more accurate than PCA and the encoders.
 #
 # The next table lists the effective rank, and ``score`` in nats. On leaves, ``score`` chooses the
-# default network, one of the least accurate encoders. ``score`` rewards all information that the
-# values of a series share, including the information that an augmentation removes. ``score`` can
-# therefore not choose an augmentation.
+# default network, one of the least accurate encoders. ``score`` increases with all information that
+# the values of a series share, including the information that an augmentation removes. Do not
+# choose an augmentation by ``score``.
 #
 # .. results:: time_series
 #    :metric: effective rank; score

@@ -7,8 +7,8 @@ their estimate of the entropy H(z). The bias is the relative error of the mean g
 to all log σ. The relative error of a single batch, and the ratio of the summed gradient to the
 truth, are also measured. In every coordinate, the signal has about the same power as the noise. The
 spectrum of the signal is isotropic, confined to 10 directions, or decaying like the spectrum of
-images. In a fourth case, the means form clusters around 10 distant centres, so the marginal is not
-Gaussian. The estimator "classes" uses the index of the centre of each input.
+images. In a fourth problem, the means form clusters around 10 distant centres, so the marginal is
+not Gaussian. The estimator "classes" uses the index of the centre of each input.
 """
 
 from __future__ import annotations

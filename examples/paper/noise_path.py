@@ -42,8 +42,8 @@ class PathIntegral(NamedTuple):
 def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
     r"""Compute half the integral of a rate over the times s of the Ornstein-Uhlenbeck path.
 
-    The rule is trapezoidal in :math:`\log s`, with nodes :math:`s_k = 2 \cdot 3^{-k}`. The
-    remainder is a geometric series, because the rate becomes constant as s decreases:
+    The trapezoidal rule in :math:`\log s` has the nodes :math:`s_k = 2 \cdot 3^{-k}`. The remainder
+    is a geometric series, because the rate becomes constant as s decreases:
 
     .. math:: \tfrac12 \int_0^\infty r(s)\, ds = \tfrac12 \int s\, r(s)\; d \log s
               \approx \tfrac{\log 3}{2} \Big[\sum_{k \le K} s_k r(s_k)

@@ -69,7 +69,7 @@ def _gaussian_information(x: Tensor, y: Tensor) -> float:
     """Return the mutual information of Gaussians for whitened x and y, minus its sampling bias."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     rho = torch.linalg.svdvals(x.mT @ y / n)
-    # The bias of the log det of a Wishart matrix is a sum of digammas for every covariance.
+    # The bias of the log-determinant of a Wishart matrix is a sum of digamma functions.
     dof = torch.arange(n - 1, n - 1 - dx - dy, -1, dtype=x.dtype) / 2
     psi = torch.digamma(dof)
     bias = 0.5 * (psi[:dx].sum() + psi[:dy].sum() - psi.sum())

@@ -1,4 +1,4 @@
-"""Base class of score estimators, and the choice of landmarks."""
+"""Base class of score estimators, with and without landmarks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.score.density import LogDensity
 from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
-from sk_mige.score.kernels import Kernel
-from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
+from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.posterior import ScoreErrors, score_errors
 from sk_mige.score.sampling import confined_score, langevin
-from sk_mige.score.units import feature_units
 from sk_mige.training.device import available_device, resolve_device
 
 from ._base import DocLinkMixin
@@ -87,7 +85,6 @@ class BaseScoreEstimator(ScoreTransformer):
     """
 
     n_landmarks: int | str | None
-    landmark_selection: str
     device: str | torch.device
     random_state: Any
     _model: ScoreModel
@@ -571,13 +568,9 @@ class BaseScoreEstimator(ScoreTransformer):
         """Choose landmarks among X, and estimate whitening, base and bandwidth from X."""
         rows = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         x = to_tensor(X[rows], self._compute_device())
-        exact = x.to(torch.float64)
         self._check_scales(x)
-        if self._settings().whiten:
-            exact = feature_units(x)(x)
-        kernel, method = self._settings().kernels[0], self.landmark_selection
-        picked = choose_landmarks(exact.cpu().numpy(), n_centers, method, rng, kernel)
-        projection = self._projection(X.shape[1], exact, rng)
+        picked = np.sort(rng.choice(len(x), n_centers, replace=False))
+        projection = self._projection(X.shape[1], x[:1].to(torch.float64), rng)
         landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
 
@@ -655,30 +648,3 @@ def drawn_rows(n_samples: int, n_drawn: int, rng: np.random.RandomState) -> NDAr
     if n_samples <= n_drawn:
         return np.arange(n_samples)
     return np.sort(rng.choice(n_samples, n_drawn, replace=False))
-
-
-def choose_landmarks(
-    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState, kernel: Kernel
-) -> NDArray[Any]:
-    """Return the ascending indices of the rows of y that become landmarks.
-
-    - ``"random"`` draws rows uniformly.
-    - ``"kmeans++"`` draws rows far from each other, by scikit-learn's seeding.
-    - ``"leverage"`` draws rows with probability proportional to their ridge leverage.
-    """
-    n = len(y)
-    if method == "kmeans++":
-        # Imported here, because the import is slow.
-        from sklearn.cluster import kmeans_plusplus
-
-        # The seeding reads all rows once per landmark, so only a sample of rows is used.
-        pool = rng.choice(n, min(n, 10 * n_landmarks), replace=False)
-        _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
-    elif method == "leverage":
-        pool = rng.choice(n, min(n, 4 * n_landmarks), replace=False)
-        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks, kernel).numpy()
-        shares = leverage / leverage.sum()
-        picked = rng.choice(len(pool), n_landmarks, replace=False, p=shares)
-    else:
-        return np.sort(rng.choice(n, n_landmarks, replace=False))
-    return np.sort(pool[picked])

@@ -125,8 +125,6 @@ class SSGEScoreEstimator(BaseScoreEstimator):
           is 2,000 rows.
         - With ``None``, all rows are centres.
         - For streams and Dask arrays, "auto" and ``None`` use up to 1,000 landmarks.
-    landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
-        Method that chooses landmarks among the rows.
     kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel k(u).
 
@@ -246,7 +244,6 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "base": [StrOptions({"student", "gaussian"}), None],
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
         "kernel": [StrOptions({"auto", *KERNELS}), Kernel],
         "device": [str, torch.device],
         "random_state": ["random_state"],
@@ -268,7 +265,6 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         base: str | None = "student",
         curl_free: bool = False,
         n_landmarks: int | str | None = "auto",
-        landmark_selection: str = "random",
         kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
@@ -282,7 +278,6 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self.base = base
         self.curl_free = curl_free
         self.n_landmarks = n_landmarks
-        self.landmark_selection = landmark_selection
         self.kernel = kernel
         self.device = device
         self.random_state = random_state
@@ -651,7 +646,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         defaults = type(self)().get_params(deep=False)
         unused = {
             name: parameters[name]
-            for name in ("curl_free", "shrinkage", "base", "n_landmarks", "landmark_selection")
+            for name in ("curl_free", "shrinkage", "base", "n_landmarks")
             if name in parameters and parameters[name] != defaults[name]
         }
         if self.base is None:  # training uses no base
@@ -724,8 +719,6 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Elliptical base density, whose score the kernel expansion corrects.
     n_landmarks : int, "auto" or None, default="auto"
         Number of samples that serve as centres of the kernel.
-    landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
-        Method that chooses landmarks among the rows.
     kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
@@ -798,7 +791,6 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         shrinkage: float | str = "auto",
         base: str | None = "student",
         n_landmarks: int | str | None = "auto",
-        landmark_selection: str = "random",
         kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
@@ -813,7 +805,6 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         self.shrinkage = shrinkage
         self.base = base
         self.n_landmarks = n_landmarks
-        self.landmark_selection = landmark_selection
         self.kernel = kernel
         self.device = device
         self.random_state = random_state

@@ -111,8 +111,6 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Number of landmarks, as in :class:`SSGEScoreEstimator`. If landmarks are needed, "auto"
         tries 1,000 and 2,000, and uses the number with the lower held-out loss. If 2,000 landmarks
         increase the held-out score by more than 2 %, "auto" also tries 4,000.
-    landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
-        Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
         Device of the computation.
     random_state : int, RandomState instance or None, default=None
@@ -215,7 +213,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         "cv": ["cv_object", Interval(Integral, 2, None, closed="left")],
         **{
             name: SSGEScoreEstimator._parameter_constraints[name]
-            for name in ("n_landmarks", "landmark_selection", "device", "random_state")
+            for name in ("n_landmarks", "device", "random_state")
         },
     }
 
@@ -231,7 +229,6 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         kernels: Sequence[Kernel | str] | str = "auto",
         cv: Any = 5,
         n_landmarks: int | str | None = "auto",
-        landmark_selection: str = "random",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -244,7 +241,6 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.kernels = kernels
         self.cv = cv
         self.n_landmarks = n_landmarks
-        self.landmark_selection = landmark_selection
         self.device = device
         self.random_state = random_state
 

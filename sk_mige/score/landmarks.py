@@ -1,4 +1,4 @@
-"""Ridge leverages for landmarks, and additive sums over streams of rows."""
+"""Additive sums over streams of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .fit import (
 )
 from .folds import N_FOLDS, hashed_folds
 from .heldout import KernelSums, kernel_sums, summed
-from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
 from .spectrum import FLOAT32_RESOLUTION, exceeds
 from .subspace import varying_units
@@ -33,19 +32,6 @@ COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
 # A batch is outside if the median distance from the mean exceeds the quantile OUTER of the
 # landmarks' distances. The test needs at least FEWEST rows and landmarks.
 FEWEST, OUTER = 20, 0.99
-
-
-def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
-    """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
-
-    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. A row has high
-    leverage if the kernel functions of the other rows approximate its kernel function poorly.
-    """
-    sq = squared_distances(y)
-    values, vectors = torch.linalg.eigh(kernel(sq / median_bandwidth(sq) ** 2))
-    values = values.clamp_min(0)
-    ridge = values[max(0, len(values) - n_landmarks)].clamp_min(1e-12)
-    return (vectors.square() @ (values / (values + ridge))).clamp_min(1e-12)
 
 
 @dataclass

@@ -54,7 +54,7 @@ def test_impossible_parameters_are_refused(kind: Any, impossible: dict[str, Any]
         encoder(kind(**impossible)).fit(X)
 
 
-@pytest.mark.parametrize("ignored", [{"base": "gaussian"}, {"landmark_selection": "leverage"}])
+@pytest.mark.parametrize("ignored", [{"base": "gaussian"}, {"shrinkage": 0.5}])
 def test_parameters_that_training_does_not_use_are_warned_of(ignored: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not use"):
         encoder(SSGEScoreEstimator(**ignored)).fit(X)

@@ -39,7 +39,6 @@ def X(rng):
     ({"alpha": -1.0}, "alpha"), ({"alpha": "best"}, "alpha"), ({"bandwidth": 0.0}, "bandwidth"),
     ({"bandwidth": "mean"}, "bandwidth"), ({"shrinkage": 2.0}, "shrinkage"),
     ({"base": "laplace"}, "base"), ({"n_landmarks": 0}, "n_landmarks"),
-    ({"landmark_selection": "best"}, "landmark_selection"),
 ])  # fmt: skip
 def test_an_invalid_parameter_is_named_with_what_was_got(X, Estimator, options, named):
     (value,) = options.values()

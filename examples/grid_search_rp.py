@@ -27,14 +27,18 @@ import sklearn
 import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    ValidationCurveDisplay,
+    cross_val_score,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import sk_mige
 from sk_mige import MIGEEncoder, RandomProjectionSSGE
 from sk_mige.datasets import fetch_mnist
-from sk_mige.inspection import ProjectionSearchDisplay
 
 KEY = "represent__score_estimator__n_components"
 
@@ -93,8 +97,19 @@ def main() -> None:
     print(f" exact  {100 * exact.mean():.2f} ± {100 * exact.std():.2f}")
     print(f"best: k = {search.best_params_[KEY]}; {seconds:.0f} s in all")
     title = f"{arguments.data}: {X.shape[1]} pixels, batches of {pipeline['represent'].batch_size}"
-    display = ProjectionSearchDisplay.from_estimator(search, reference=exact)
-    display.ax_.set(title=title, ylabel="accuracy of a linear classifier on z, %")
+    scores = np.transpose([results[f"split{i}_test_score"] for i in range(search.n_splits_)])
+    display = ValidationCurveDisplay(
+        param_name="dimensions of the projection",
+        param_range=dimensions,
+        train_scores=scores,
+        test_scores=scores,
+        score_name="accuracy of a linear classifier on z",
+    ).plot(score_type="test", std_display_style="errorbar")
+    display.errorbar_[0].set_label("random projection")
+    display.ax_.axhline(exact.mean(), color="C1", label="exact distances")
+    display.ax_.set_xscale("log", base=2)
+    display.ax_.set_title(title)
+    display.ax_.legend()
     display.figure_.savefig(arguments.picture, dpi=110)
     print(f"picture saved in {arguments.picture}")
     if arguments.results:

@@ -5,7 +5,6 @@ from ._information_plane import InformationPlaneDisplay
 from ._mi_gradient import MutualInfoGradientDisplay
 from ._mutual_info import MutualInfoDisplay
 from ._prediction_trust import PredictionTrustDisplay
-from ._projection_search import ProjectionSearchDisplay
 from ._representation import RepresentationDisplay
 from ._score_cv import ScoreCVDisplay
 from ._score_field import ScoreFieldDisplay
@@ -17,7 +16,6 @@ __all__ = [
     "MutualInfoDisplay",
     "MutualInfoGradientDisplay",
     "PredictionTrustDisplay",
-    "ProjectionSearchDisplay",
     "RepresentationDisplay",
     "ScoreCVDisplay",
     "ScoreFieldDisplay",

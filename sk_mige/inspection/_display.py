@@ -115,12 +115,12 @@ def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False
     return part
 
 
-def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -> None:
+def require(part: Any, attribute: str, works: str) -> None:
     """Raise an error for an estimator that is not fitted or lacks the attribute."""
     check_is_fitted(part)
     if not hasattr(part, attribute):
         raise TypeError(
-            f"{name} must be {works}, got {type(part).__name__}, which has no {attribute}"
+            f"estimator must be {works}, got {type(part).__name__}, which has no {attribute}"
         )
 
 

@@ -22,7 +22,6 @@ from sk_mige.inspection import (
     MutualInfoDisplay,
     MutualInfoGradientDisplay,
     PredictionTrustDisplay,
-    ProjectionSearchDisplay,
     RepresentationDisplay,
     ScoreCVDisplay,
     ScoreFieldDisplay,
@@ -43,7 +42,6 @@ plane = InformationPlaneDisplay.from_predictions
 gradient = MutualInfoGradientDisplay.from_predictions
 function = MutualInfoGradientDisplay.from_function
 value = MutualInfoDisplay.from_predictions
-projection = ProjectionSearchDisplay.from_predictions
 representation = RepresentationDisplay.from_predictions
 losses = ScoreCVDisplay.from_predictions
 field = ScoreFieldDisplay.from_predictions
@@ -57,7 +55,6 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "MutualInfoDisplay": lambda ax: value([9], [1.0], ax=ax),
     "MutualInfoGradientDisplay": lambda ax: gradient([1.0], [1.0], ax=ax),
     "PredictionTrustDisplay": lambda ax: trust([1], [[1.0]], ax=ax),
-    "ProjectionSearchDisplay": lambda ax: projection([2], [0.5], ax=ax),
     "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
     "ScoreCVDisplay": lambda ax: losses([0.1], {1.0: [1.0]}, ax=ax),
     "ScoreFieldDisplay": lambda ax: field(Z, -Z, ax=ax),
@@ -104,10 +101,6 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: gradient([1.0], [None]), "gradient has 1 values"),
         (lambda: gradient([1.0], [1.0], truth=["x"]), "truth must hold real numbers"),
         (lambda: gradient([1.0], [1j]), "gradient must hold real numbers"),
-        (lambda: projection([0], [0.5]), "n_components must be positive integers"),
-        (lambda: projection([2.5], [0.5]), "n_components must be positive integers"),
-        (lambda: projection([2], [np.nan]), r"scores contains NaN.*error_score='raise'"),
-        (lambda: projection([2], [0.5], reference=[]), "reference must be"),
         (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
         (lambda: representation(Z, components=(0, -1)), "components must be two columns"),
         (lambda: representation(Z, components="ab"), "components must be two columns"),
@@ -190,7 +183,6 @@ def test_an_estimator_without_probabilities_is_refused(model: Any) -> None:
 ESTIMATORS: dict[Any, tuple[Any, ...]] = {
     EigenvalueDisplay: (),
     InformationPlaneDisplay: (Z, Y),
-    ProjectionSearchDisplay: (),
     RepresentationDisplay: (Z,),
     ScoreCVDisplay: (),
     ScoreFieldDisplay: (Z,),
@@ -202,9 +194,7 @@ ESTIMATORS: dict[Any, tuple[Any, ...]] = {
 def test_another_estimator_is_refused_by_its_class(display: Any) -> None:
     fitted = LogisticRegression().fit(Z, Y)
     for estimator in (fitted, Pipeline([("last", fitted)])):
-        with pytest.raises(
-            TypeError, match="(estimator|search) must be.*got (LogisticRegression|Pipeline)"
-        ):
+        with pytest.raises(TypeError, match="estimator must be.*got (LogisticRegression|Pipeline)"):
             display.from_estimator(estimator, *ESTIMATORS[display])
 
 
@@ -228,12 +218,6 @@ def test_reordered_columns_of_a_frame_are_refused() -> None:
     for display, fitted in ((ScoreFieldDisplay, scores), (RepresentationDisplay, encoder)):
         with pytest.raises(ValueError, match="feature names"):
             display.from_estimator(fitted, FRAME[["b", "a"]])
-
-
-def test_dimensions_of_failed_fits_are_left_out_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"n_components=\[4\] are not drawn"):
-        display = projection([2, 4], [[0.5, 0.6], [np.nan, 0.5]])
-    np.testing.assert_array_equal(display.n_components, [2])
 
 
 def test_missing_classes_of_rows_are_refused_in_the_information_plane(

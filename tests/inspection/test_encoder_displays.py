@@ -1,4 +1,4 @@
-"""Training curves, representations, and searches over the dimension of a projection."""
+"""Training curves and representations."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sk_mige import MIGEEncoder, NonLinearProbe, SlicedScoreMatching
-from sk_mige.inspection import (
-    ProjectionSearchDisplay,
-    RepresentationDisplay,
-    TrainingCurveDisplay,
-    _representation,
-)
+from sk_mige.inspection import RepresentationDisplay, TrainingCurveDisplay, _representation
 
-from .conftest import SMALL, searched
+from .conftest import SMALL
 
 
 def test_training_curves_show_the_history(encoder: MIGEEncoder, X: np.ndarray) -> None:
@@ -113,55 +108,3 @@ def test_the_representation_in_a_pipeline_is_the_input_of_its_predictor(
         np.testing.assert_array_equal(
             display.representation, search.best_estimator_[:-1].transform(X)
         )
-
-
-@pytest.mark.parametrize(
-    ("other", "values"),
-    [("score_estimator__eigen_threshold", [0.9, 0.999]), ("mode__corruption", [0.0, 0.5])],
-)
-def test_projection_search_draws_the_best_of_each_dimension(
-    X: np.ndarray, y: np.ndarray, other: str, values: list[float]
-) -> None:
-    grid = {"score_estimator__n_components": [4, 2], other: values}
-    search = searched(X, y, LogisticRegression(), **grid)
-    reference = [0.5, 0.7]
-    display = ProjectionSearchDisplay.from_estimator(search, reference=reference)
-    np.testing.assert_array_equal(display.n_components, [2, 4])
-    means = search.cv_results_["mean_test_score"]
-    tried = np.array(
-        [p["encode__score_estimator__n_components"] for p in search.cv_results_["params"]]
-    )
-    np.testing.assert_allclose(display.scores.mean(1), [means[tried == k].max() for k in (2, 4)])
-    np.testing.assert_allclose(display.reference_.get_ydata(), 60.0)
-    assert display.ax_.get_ylabel() == "accuracy, %"
-    with pytest.raises(ValueError, match=r"param='gamma'.*n_components"):
-        ProjectionSearchDisplay.from_estimator(search, param="gamma")
-
-
-def test_candidates_without_a_number_of_dimensions_are_left_out_with_a_warning(
-    X: np.ndarray, y: np.ndarray
-) -> None:
-    final = LogisticRegression()
-    search = searched(X, y, final, score_estimator__n_components=["auto", 4, 2])
-    with pytest.warns(UserWarning, match=r"n_components of \['auto'\] are not drawn"):
-        display = ProjectionSearchDisplay.from_estimator(search)
-    np.testing.assert_array_equal(display.n_components, [2, 4])
-    means = search.cv_results_["mean_test_score"]
-    np.testing.assert_allclose(display.scores.mean(1), means[[2, 1]])
-    only = searched(X, y, final, score_estimator__n_components=["auto"])
-    with pytest.raises(ValueError, match=r"no numbers to draw, got \['auto'\]"):
-        ProjectionSearchDisplay.from_estimator(only)
-
-
-def test_projection_search_needs_a_param_where_no_name_fits(X: np.ndarray) -> None:
-    search = searched(X, X[:, 0], Ridge(), lr=[1e-3, 1e-2])
-    with pytest.raises(ValueError, match="projection's dimension as param"):
-        ProjectionSearchDisplay.from_estimator(search)
-
-
-def test_given_scores_are_drawn_in_percent() -> None:
-    display = ProjectionSearchDisplay.from_predictions([2, 8], [[0.5, 0.7], [0.8, 1.0]])
-    line = display.errorbar_.lines[0]
-    np.testing.assert_allclose(line.get_ydata(), [60, 90])
-    with pytest.raises(ValueError, match="a row of scores of the folds, for each dimension"):
-        ProjectionSearchDisplay.from_predictions([2, 8, 16], [0.5, 0.7])

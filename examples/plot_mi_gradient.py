@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from sk_mige.information import mutual_info_surrogate
-from sk_mige.inspection import MutualInfoGradientDisplay
 
 n_samples, n_repeats = 256, 5
 grid = torch.linspace(-0.9, 0.9, 25)
@@ -41,8 +40,12 @@ for ax, d in zip(axes, (5, 10, 20), strict=True):
         generator = torch.Generator().manual_seed(seed)
         x, eps = torch.randn(2, n_samples, d, generator=generator, dtype=torch.float64)
         curves.append([gradient(rho.double(), x, eps) for rho in grid])
+    mean, error = np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1) / n_repeats**0.5
     ax.plot(grid, np.transpose(curves), color="C0", alpha=0.25, linewidth=1)
-    MutualInfoGradientDisplay.from_predictions(grid, curves, truth=d * grid / (1 - grid**2), ax=ax)
+    ax.plot(grid, mean, label="estimate")
+    ax.fill_between(grid, mean - 2 * error, mean + 2 * error, color="C0", alpha=0.2, linewidth=0)
+    ax.plot(grid, d * grid / (1 - grid**2), "k--", linewidth=1, label="truth")
+    ax.legend(frameon=False)
     ax.set(title=f"d = {d}", xlabel="ρ", ylabel="dI / dρ  (nats)" if d == 5 else None)
 plt.show()
 

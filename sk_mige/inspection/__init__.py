@@ -2,7 +2,6 @@
 
 from ._eigenvalues import EigenvalueDisplay
 from ._information_plane import InformationPlaneDisplay
-from ._mi_gradient import MutualInfoGradientDisplay
 from ._mutual_info import MutualInfoDisplay
 from ._prediction_trust import PredictionTrustDisplay
 from ._representation import RepresentationDisplay
@@ -14,7 +13,6 @@ __all__ = [
     "EigenvalueDisplay",
     "InformationPlaneDisplay",
     "MutualInfoDisplay",
-    "MutualInfoGradientDisplay",
     "PredictionTrustDisplay",
     "RepresentationDisplay",
     "ScoreCVDisplay",

@@ -62,7 +62,6 @@ class MutualInfoDisplay(Display):
     See Also
     --------
     sk_mige.MutualInfoEstimator : Estimator of mutual information.
-    MutualInfoGradientDisplay : Plot of the gradient of mutual information along a parameter.
 
     Examples
     --------

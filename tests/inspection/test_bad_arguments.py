@@ -20,7 +20,6 @@ from sk_mige.inspection import (
     EigenvalueDisplay,
     InformationPlaneDisplay,
     MutualInfoDisplay,
-    MutualInfoGradientDisplay,
     PredictionTrustDisplay,
     RepresentationDisplay,
     ScoreCVDisplay,
@@ -39,8 +38,6 @@ PROBA = np.full((30, 2), 0.5)
 
 eigenvalues = EigenvalueDisplay.from_predictions
 plane = InformationPlaneDisplay.from_predictions
-gradient = MutualInfoGradientDisplay.from_predictions
-function = MutualInfoGradientDisplay.from_function
 value = MutualInfoDisplay.from_predictions
 representation = RepresentationDisplay.from_predictions
 losses = ScoreCVDisplay.from_predictions
@@ -53,7 +50,6 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "EigenvalueDisplay": lambda ax: eigenvalues([1.0, 0.5], ax=ax),
     "InformationPlaneDisplay": lambda ax: plane([1.0], [1.0], ax=ax),
     "MutualInfoDisplay": lambda ax: value([9], [1.0], ax=ax),
-    "MutualInfoGradientDisplay": lambda ax: gradient([1.0], [1.0], ax=ax),
     "PredictionTrustDisplay": lambda ax: trust([1], [[1.0]], ax=ax),
     "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
     "ScoreCVDisplay": lambda ax: losses([0.1], {1.0: [1.0]}, ax=ax),
@@ -96,11 +92,6 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: value([], []), "n_samples must be"),
         (lambda: value([9], ["a"]), "mutual_info must hold real numbers"),
         (lambda: value([9], [1.0], truth=np.nan), "truth has 1 values"),
-        (lambda: gradient([], []), "theta must be"),
-        (lambda: gradient([[1.0]], [1.0]), r"theta must be.*got the shape \(1, 1\)"),
-        (lambda: gradient([1.0], [None]), "gradient has 1 values"),
-        (lambda: gradient([1.0], [1.0], truth=["x"]), "truth must hold real numbers"),
-        (lambda: gradient([1.0], [1j]), "gradient must hold real numbers"),
         (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
         (lambda: representation(Z, components=(0, -1)), "components must be two columns"),
         (lambda: representation(Z, components="ab"), "components must be two columns"),
@@ -161,8 +152,6 @@ def test_numbers_that_cannot_be_drawn_are_refused_by_name(
     [
         (lambda: eigenvalues([1.0], n_eigen=0.5), "n_eigen must be an instance of"),
         (lambda: grid(np.negative, Z, grid_resolution=2.5), "grid_resolution must be an instance"),
-        (lambda: function(lambda t: "x", [1.0]), "function must return"),
-        (lambda: function(lambda t: [t, t], [1.0]), r"function must return.*shape \(2,\)"),
         (lambda: InformationPlaneDisplay.from_estimators(PCA(), Z, Y), "estimators must be"),
         (lambda: grid("score", Z), "estimator must be a fitted score estimator or a function"),
     ],

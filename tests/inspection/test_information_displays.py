@@ -1,60 +1,20 @@
-"""Gradients of information along a parameter, and the information plane."""
+"""The information plane of bottlenecks."""
 
 from __future__ import annotations
 
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from sk_mige import InformationBottleneck, MIGEEncoder, MutualInfoGradientEstimator
-from sk_mige.information import MutualInfoGradient
-from sk_mige.inspection import (
-    InformationPlaneDisplay,
-    MutualInfoGradientDisplay,
-    _information_plane,
-)
+from sk_mige import InformationBottleneck, MIGEEncoder
+from sk_mige.inspection import InformationPlaneDisplay, _information_plane
 from sk_mige.networks import evaluation
 
 from .conftest import SMALL
-
-
-def test_gradient_curve_has_a_band_of_two_standard_errors() -> None:
-    theta = np.linspace(0, 1, 3)
-    display = MutualInfoGradientDisplay.from_function(
-        lambda t: MutualInfoGradient(t**2, 0.1), theta, truth=theta
-    )
-    np.testing.assert_allclose(display.line_.get_ydata(), theta**2)
-    heights = display.band_.get_paths()[0].vertices[:, 1]
-    np.testing.assert_allclose([heights.min(), heights.max()], [-0.2, 1.2])
-    np.testing.assert_allclose(display.truth_.get_ydata(), theta)
-
-
-def test_gradient_curve_of_repetitions_is_their_mean() -> None:
-    theta = np.linspace(0, 1, 4)
-    repeats = np.stack([theta - 1, theta + 1])
-    display = MutualInfoGradientDisplay.from_predictions(theta, repeats)
-    np.testing.assert_allclose(display.gradient, theta)
-    np.testing.assert_allclose(display.standard_error, 1.0)
-    numbers = MutualInfoGradientDisplay.from_function(lambda t: 2 * t, theta)
-    assert numbers.band_ is None
-    with pytest.raises(ValueError, match="truth has shape"):
-        MutualInfoGradientDisplay.from_predictions(theta, theta, truth=[1.0])
-
-
-def test_gradient_curve_fits_copies_of_an_estimator_at_each_theta(X: np.ndarray) -> None:
-    channel = MutualInfoGradientEstimator(random_state=0)
-    theta = [0.5, 1.0]
-    _, ax = plt.subplots()
-    display = MutualInfoGradientDisplay.from_estimator(channel, X[:, :2], theta, ax=ax)
-    expected = [channel.set_params(theta=t).fit(X[:, :2]) for t in theta]
-    assert display.ax_ is ax
-    assert display.gradient[1] == expected[1].gradient_
-    assert display.standard_error[1] == expected[1].standard_error_
 
 
 def test_a_larger_beta_keeps_less_information_and_bounds_hold(

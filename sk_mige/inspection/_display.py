@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class Display:
 
 
 def real_numbers(
-    name: str, values: Any, *, ndim: int | tuple[int, ...] = 1, finite: bool = True
+    name: str, values: Any, *, ndim: int = 1, finite: bool = True
 ) -> NDArray[np.float64]:
     """Return values as float64, after checks of type, shape and size."""
     try:
@@ -59,20 +59,14 @@ def real_numbers(
         raise ValueError(
             f"{name} must hold real numbers, got {values!s:.60}: {error!s:.100}"
         ) from error
-    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
-    if array.ndim not in allowed or not array.size:
-        shape = " or ".join(f"{n}-dimensional" for n in allowed)
-        raise ValueError(f"{name} must be {shape} and not empty, got the shape {array.shape}")
+    if array.ndim != ndim or not array.size:
+        raise ValueError(
+            f"{name} must be {ndim}-dimensional and not empty, got the shape {array.shape}"
+        )
     if finite and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise ValueError(f"{name} has {bad} values that are NaN or infinite; remove them")
     return array
-
-
-def check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], other: str) -> None:
-    """Raise ValueError unless values have the shape that belongs to another argument."""
-    if values.shape != shape:
-        raise ValueError(f"{name} has shape {values.shape}, but {shape} is needed for {other}")
 
 
 def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -140,11 +134,6 @@ def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
         X = part[:-1].transform(X) if len(part) > 1 else X
         part = part[-1]
     return part, X
-
-
-def searched_parameters(cv_results: Mapping[str, Any]) -> list[str]:
-    """Return the names of the parameters that a search has varied."""
-    return [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
 
 
 def _best_estimator(estimator: Any) -> Any:

@@ -14,12 +14,11 @@ from scipy.stats import entropy
 from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 from torch import Tensor
 
-from sk_mige._arrays import as_array
 from sk_mige._sizes import as_size
 from sk_mige.networks import evaluate
 from sk_mige.networks.marginal import code_moments
 
-from ._display import Axes, Display, check_shape, is_missing, last_step, real_numbers, require
+from ._display import Axes, Display, is_missing, last_step, require
 
 N_DRAWS = 16
 # Number of elements of the largest array of a chunk: 32 MiB in float64.
@@ -42,8 +41,8 @@ class InformationPlaneDisplay(Display):
     The bound of I(x; z) cannot exceed :math:`\log n`. If the bound of I(x; z) is close to
     :math:`\log n`, pass more rows. With more than 10,000 rows, I(x; z) is estimated from 10,000
     drawn rows, and the bound cannot exceed 9.2 nats. The bound of I(y; z) depends on the decoder,
-    and a better decoder can give a larger bound. Create the display with :meth:`from_estimators`,
-    :meth:`from_estimator` or :meth:`from_predictions`.
+    and a better decoder can give a larger bound. Create the display with :meth:`from_estimators` or
+    :meth:`from_estimator`, or from given values with the constructor and :meth:`plot`.
 
     Parameters
     ----------
@@ -174,53 +173,17 @@ class InformationPlaneDisplay(Display):
             about_x.append(_information_about_x(encoder, rows, random_state))
             about_y.append(entropy_y + _log_likelihood(encoder, rows, target, random_state))
             betas.append(encoder.beta_)
-        labels = labels or [f"β = {beta:g}" for beta in betas]
-        return cls.from_predictions(
-            about_x, about_y, labels=labels, entropy_y=entropy_y, ax=ax, **line_kw
-        )
-
-    @classmethod
-    def from_predictions(
-        cls,
-        information_x: ArrayLike,
-        information_y: ArrayLike,
-        *,
-        labels: Sequence[str] | None = None,
-        entropy_y: float | None = None,
-        ax: Axes | None = None,
-        **line_kw: Any,
-    ) -> Self:
-        """Draw given values of I(x; z) and I(y; z).
-
-        Parameters
-        ----------
-        information_x : array-like of shape (n,)
-            I(x; z) in nats.
-        information_y : array-like of shape (n,)
-            I(y; z) in nats.
-        labels : sequence of str, default=None
-            Label of each point.
-        entropy_y : float, default=None
-            Entropy H(y) in nats.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None means a new figure.
-        **line_kw
-            Keyword arguments of matplotlib's ``plot``.
-
-        Returns
-        -------
-        InformationPlaneDisplay
-        """
-        about_x = real_numbers("information_x", information_x)
-        about_y = real_numbers("information_y", information_y)
-        check_shape("information_y", about_y, about_x.shape, "information_x")
-        names = None if labels is None else as_array(labels, "labels").ravel().tolist()
-        if names is not None and len(names) != len(about_x):
+        names = [f"β = {beta:g}" for beta in betas] if labels is None else list(labels)
+        if len(names) != len(betas):
             raise ValueError(
-                f"labels has {len(names)} labels for {len(about_x)} points: pass one per point"
+                f"labels has {len(names)} labels for {len(betas)} encoders: pass one per encoder"
             )
-        limit = None if entropy_y is None else float(real_numbers("entropy_y", entropy_y, ndim=0))
-        display = cls(information_x=about_x, information_y=about_y, labels=names, entropy_y=limit)
+        display = cls(
+            information_x=np.array(about_x),
+            information_y=np.array(about_y),
+            labels=names,
+            entropy_y=entropy_y,
+        )
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
@@ -17,7 +17,7 @@ from sk_mige._arrays import as_array
 from sk_mige._sizes import as_size
 from sk_mige.dependence import MutualInfoEstimator
 
-from ._display import Axes, Display, check_shape, real_numbers
+from ._display import Axes, Display, real_numbers
 
 # Smallest number of rows in the default sizes, in total and for each column of X and Y.
 FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
@@ -28,7 +28,8 @@ class MutualInfoDisplay(Display):
     r"""Plot of mutual information with 90 % intervals against the number of rows.
 
     An estimate is more reliable if it does not change with more rows, and if the candidate
-    estimators agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    estimators agree. Create the display with :meth:`from_estimator`, or from given estimates with
+    the constructor and :meth:`plot`.
 
     Parameters
     ----------
@@ -143,86 +144,19 @@ class MutualInfoDisplay(Display):
             x, y = as_array(X, "X"), as_array(Y, "Y")
             fitted = _fit_subsets(estimator, x, y, sizes, random_state)
         last = fitted[-1].results_
-        return cls.from_predictions(
-            [len(copy.pointwise_) for copy in fitted],
-            [copy.mutual_info_ for copy in fitted],
-            [copy.interval_ for copy in fitted],
-            candidates=_candidate_values(fitted),
-            weights=dict(zip(last["candidate"].tolist(), last["weight"].tolist(), strict=True)),
-            truth=truth,
-            ax=ax,
-            **errorbar_kw,
-        )
-
-    @classmethod
-    def from_predictions(
-        cls,
-        n_samples: ArrayLike,
-        mutual_info: ArrayLike,
-        interval: ArrayLike | None = None,
-        *,
-        candidates: Mapping[str, ArrayLike] | None = None,
-        weights: Mapping[str, float] | None = None,
-        truth: float | None = None,
-        ax: Axes | None = None,
-        **errorbar_kw: Any,
-    ) -> Self:
-        """Draw given estimates.
-
-        Parameters
-        ----------
-        n_samples : array-like of shape (n_sizes,)
-            Numbers of rows.
-        mutual_info : array-like of shape (n_sizes,)
-            Mutual information in nats. Infinite estimates are not drawn.
-        interval : array-like of shape (n_sizes, 2), default=None
-            Lower and upper ends of intervals in nats. Upper ends may be infinite.
-        candidates : dict of str to array-like of shape (n_sizes,), default=None
-            Estimates of each candidate estimator in nats, with NaN for sizes at which the candidate
-            was not used.
-        weights : dict of str to float, default=None
-            Weight of each candidate estimator in the last estimate, shown in the legend.
-        truth : float, default=None
-            Exact mutual information in nats.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None means a new figure.
-        **errorbar_kw
-            Keyword arguments of matplotlib's ``errorbar``.
-
-        Returns
-        -------
-        MutualInfoDisplay
-        """
-        sizes = real_numbers("n_samples", n_samples)
-        if (sizes < 1).any():
-            raise ValueError(f"n_samples must be positive, got {sizes.tolist()}")
-        values = real_numbers("mutual_info", mutual_info, finite=False)
-        check_shape("mutual_info", values, sizes.shape, "n_samples")
-        ends = None
-        if interval is not None:
-            ends = real_numbers("interval", interval, ndim=2, finite=False)
-            check_shape("interval", ends, (len(sizes), 2), "n_samples")
-        if not isinstance(candidates, Mapping | None):
-            raise ValueError(
-                f"candidates must be a dict of names to values, got {candidates!s:.60}"
-            )
-        others = {}
-        for name, each in (candidates or {}).items():
-            others[name] = real_numbers(f"candidates[{name!r}]", each, finite=False)
-            check_shape(f"candidates[{name!r}]", others[name], sizes.shape, "n_samples")
+        values = np.array([copy.mutual_info_ for copy in fitted])
         if not np.isfinite(values).any():
             raise ValueError(
-                f"mutual_info has no finite value to draw, got {values.tolist()}: Y is a function "
-                "of X without noise. Add the measurement noise"
+                f"the estimator has no finite value to draw, got {values.tolist()}: Y is a "
+                "function of X without noise. Add the measurement noise"
             )
-        exact = None if truth is None else float(real_numbers("truth", truth, ndim=0))
         display = cls(
-            n_samples=sizes.astype(int),
+            n_samples=np.array([len(copy.pointwise_) for copy in fitted]),
             mutual_info=values,
-            interval=ends,
-            candidates=others or None,
-            weights=weights,
-            truth=exact,
+            interval=np.array([copy.interval_ for copy in fitted]),
+            candidates=_candidate_values(fitted),
+            weights=dict(zip(last["candidate"].tolist(), last["weight"].tolist(), strict=True)),
+            truth=None if truth is None else float(real_numbers("truth", truth, ndim=0)),
         )
         return display.plot(ax, **errorbar_kw)
 
@@ -308,11 +242,11 @@ def _sizes(X: NDArray[Any], Y: NDArray[Any], sizes: Sequence[int] | None) -> lis
     return sorted({int(size) for size in found})
 
 
-def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, list[float]]:
+def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, NDArray[Any]]:
     """Return the estimates of each candidate estimator, with NaN for fits without the candidate."""
     known = [
         dict(zip(f.results_["candidate"].tolist(), f.results_["value"].tolist(), strict=True))
         for f in fitted
     ]
     names = dict.fromkeys(name for values in known for name in values)
-    return {name: [values.get(name, np.nan) for values in known] for name in names}
+    return {name: np.array([values.get(name, np.nan) for values in known]) for name in names}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ._display import Axes, Display, check_shape, find_part, real_numbers, searched_parameters
+from ._display import Axes, Display, find_part
 
 AXES = {
     "alpha": "regularisation strength α",
@@ -23,7 +21,8 @@ class ScoreCVDisplay(Display):
     """Plot of the held-out Hyvärinen loss against a parameter, with a curve for each bandwidth.
 
     Each point is the smallest loss of all candidates with the same bandwidth and the same value of
-    the parameter. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    the parameter. Create the display with :meth:`from_estimator`, or from given
+    losses with the constructor and :meth:`plot`.
 
     Parameters
     ----------
@@ -101,9 +100,10 @@ class ScoreCVDisplay(Display):
         fitted = find_part(estimator, "cv_results_", "an SSGEScoreEstimatorCV or contain one")
         results, chosen = fitted.cv_results_, fitted.best_index_
         if "param_bandwidth_factor" not in results:
+            searched = [key.removeprefix("param_") for key in results if key.startswith("param_")]
             raise ValueError(
-                f"estimator={type(fitted).__name__} has searched {searched_parameters(results)}, "
-                "not the grid of an SSGEScoreEstimatorCV: fit one, or use from_predictions"
+                f"estimator={type(fitted).__name__} has searched {searched}, not the grid of an "
+                "SSGEScoreEstimatorCV: fit one, or use scikit-learn's ValidationCurveDisplay"
             )
         factors = np.array(results["param_bandwidth_factor"], dtype=np.float64)
         alphas = np.array(results["param_alpha"], dtype=np.float64)
@@ -117,7 +117,8 @@ class ScoreCVDisplay(Display):
             positions = 1 - cutoffs
         else:  # NaN for candidates that are regularised by eigen_threshold, and for the base alone
             positions = np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)
-        values = np.unique(positions[~np.isnan(positions)])
+        # The axis is logarithmic, and without a finite loss there is nothing to draw.
+        values = np.unique(positions[(positions > 0) & np.isfinite(loss)])
         if not len(values):
             raise ValueError(f"the grid has no candidates along param={param!r}: use another param")
         losses = {
@@ -129,68 +130,9 @@ class ScoreCVDisplay(Display):
         base = loss[np.isnan(cutoffs) & np.isinf(alphas)]
         base_loss = float(base.min()) if len(base) else None
         best = None
-        if not np.isnan(positions[chosen]):
+        if positions[chosen] > 0:
             best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
-        return cls.from_predictions(
-            values, losses, param=param, base_loss=base_loss, best=best, ax=ax, **line_kw
-        )
-
-    @classmethod
-    def from_predictions(
-        cls,
-        values: ArrayLike,
-        losses: Mapping[float, ArrayLike],
-        *,
-        param: str = "alpha",
-        base_loss: float | None = None,
-        best: tuple[float, float, float] | None = None,
-        ax: Axes | None = None,
-        **line_kw: Any,
-    ) -> Self:
-        """Draw given losses, such as the losses of another search.
-
-        Parameters
-        ----------
-        values : array-like of shape (n_values,)
-            Values of the parameter along the horizontal axis.
-        losses : dict of float to array-like of shape (n_values,)
-            Held-out losses for each bandwidth factor.
-        param : {"alpha", "eigen_threshold"}, default="alpha"
-            Parameter along the horizontal axis. For "eigen_threshold", values are 1 minus the
-            threshold.
-        base_loss : float, default=None
-            Loss of the base density alone.
-        best : tuple of (float, float, float), default=None
-            Bandwidth factor, parameter value and loss of the chosen candidate.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None means a new figure.
-        **line_kw
-            Keyword arguments of matplotlib's ``plot`` for the curves.
-
-        Returns
-        -------
-        ScoreCVDisplay
-        """
-        if param not in AXES:
-            raise ValueError(f"param must be one of {sorted(AXES)}, got {param!r}")
-        at = real_numbers("values", values)
-        if (at <= 0).any():
-            raise ValueError(
-                f"values must be positive for a logarithmic axis, got {at.min():g} among them"
-            )
-        order = np.argsort(at)
-        curves = _curves(losses, at.shape)
-        curves = {factor: loss[order] for factor, loss in curves.items()}
-        if best is not None:
-            factor, *rest = real_numbers("best", best).tolist()
-            if len(rest) != 2:
-                raise ValueError(
-                    f"best must be a bandwidth factor, value and loss, or None; got {best!r:.80}"
-                )
-            best = factor, rest[0], rest[1]
-        if base_loss is not None:
-            base_loss = float(real_numbers("base_loss", base_loss, ndim=0, finite=False))
-        display = cls(param=param, values=at[order], losses=curves, base_loss=base_loss, best=best)
+        display = cls(param=param, values=values, losses=losses, base_loss=base_loss, best=best)
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
@@ -237,25 +179,3 @@ class ScoreCVDisplay(Display):
             low, high = min(low, self.base_loss), max(high, self.base_loss)
         margin = 0.08 * (high - low) or 1.0
         ax.set_ylim(low - margin, high + margin)
-
-
-def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
-    """Return the loss curves as arrays, and raise for curves that cannot be drawn."""
-    if not isinstance(losses, Mapping) or not losses:
-        raise ValueError(
-            "losses must be a dict from bandwidth factors to losses with at least one entry, got "
-            f"{losses!r:.60}"
-        )
-    curves = {
-        factor: real_numbers(f"losses[{factor!r}]", loss, finite=False)
-        for factor, loss in losses.items()
-    }
-    for factor, loss in curves.items():
-        if not isinstance(factor, Real):
-            raise ValueError(f"losses must have bandwidth factors as keys, got {factor!r}")
-        check_shape(f"losses[{factor:g}]", loss, shape, "values")
-    if not any(np.isfinite(loss).any() for loss in curves.values()):
-        raise ValueError(
-            "losses has no finite loss, because all candidates failed: fit with other candidates"
-        )
-    return {float(factor): loss for factor, loss in curves.items()}

@@ -23,7 +23,8 @@ MOST_ARROWS = 300
 class ScoreFieldDisplay(Display):
     """Plot of a score field as arrows over samples, in two coordinates.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator`, or from given scores with the constructor and
+    :meth:`plot`.
 
     Parameters
     ----------
@@ -62,9 +63,7 @@ class ScoreFieldDisplay(Display):
 
     Draw the exact scores at the same points:
 
-    >>> truth = ScoreFieldDisplay.from_predictions(
-    ...     X, exact(display.points), points=display.points
-    ... )
+    >>> truth = ScoreFieldDisplay.from_estimator(exact, X, points=display.points)
     """
 
     samples: NDArray[Any]
@@ -130,56 +129,11 @@ class ScoreFieldDisplay(Display):
                 "estimator must be a fitted score estimator or a function of points, got "
                 f"{type(estimator).__name__}, which has no transform and cannot be called"
             )
-        return cls.from_predictions(
-            X,
-            scores,
-            points=starts,
-            features=features,
-            ax=ax,
-            scatter_kw=scatter_kw,
-            quiver_kw=quiver_kw,
-        )
-
-    @classmethod
-    def from_predictions(
-        cls,
-        X: Any,
-        scores: ArrayLike,
-        *,
-        points: ArrayLike | None = None,
-        features: tuple[int, int] = (0, 1),
-        ax: Axes | None = None,
-        scatter_kw: dict[str, Any] | None = None,
-        quiver_kw: dict[str, Any] | None = None,
-    ) -> Self:
-        """Draw given scores.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples to draw.
-        scores : array-like of shape (n_points, n_features)
-            Scores at the points.
-        points : array-like of shape (n_points, n_features), default=None
-            Starting points of the arrows. None means the samples.
-        features : tuple of two int or str, default=(0, 1)
-            Indices of the drawn features, or their names if ``X`` is a data frame.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None means a new figure.
-        scatter_kw, quiver_kw : dict, default=None
-            Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
-
-        Returns
-        -------
-        ScoreFieldDisplay
-        """
-        samples = _check_samples(X)
-        starts = samples if points is None else _check_points(points, X, samples)
         values = real_numbers("scores", scores, ndim=2)
         if values.shape != starts.shape:
             raise ValueError(
-                f"scores has shape {values.shape}, but points has shape {starts.shape}: pass one "
-                "score for each point, or the points of the scores"
+                f"scores has shape {values.shape}, but points has shape {starts.shape}: the "
+                "estimator must return one score for each point"
             )
         names = column_names(X)
         pair = column_indices("features", features, samples.shape[1], names)

@@ -37,23 +37,23 @@ NAN = [1.0, np.nan]
 PROBA = np.full((30, 2), 0.5)
 
 eigenvalues = EigenvalueDisplay.from_predictions
-plane = InformationPlaneDisplay.from_predictions
-value = MutualInfoDisplay.from_predictions
 representation = RepresentationDisplay.from_predictions
-losses = ScoreCVDisplay.from_predictions
-field = ScoreFieldDisplay.from_predictions
 grid = ScoreFieldDisplay.from_estimator
 history = TrainingCurveDisplay.from_history
 trust = PredictionTrustDisplay.from_predictions
 
 DRAWN: dict[str, Callable[..., Any]] = {
     "EigenvalueDisplay": lambda ax: eigenvalues([1.0, 0.5], ax=ax),
-    "InformationPlaneDisplay": lambda ax: plane([1.0], [1.0], ax=ax),
-    "MutualInfoDisplay": lambda ax: value([9], [1.0], ax=ax),
+    "InformationPlaneDisplay": lambda ax: InformationPlaneDisplay(
+        information_x=[1.0], information_y=[1.0]
+    ).plot(ax),
+    "MutualInfoDisplay": lambda ax: MutualInfoDisplay(n_samples=[9], mutual_info=[1.0]).plot(ax),
     "PredictionTrustDisplay": lambda ax: trust([1], [[1.0]], ax=ax),
     "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
-    "ScoreCVDisplay": lambda ax: losses([0.1], {1.0: [1.0]}, ax=ax),
-    "ScoreFieldDisplay": lambda ax: field(Z, -Z, ax=ax),
+    "ScoreCVDisplay": lambda ax: ScoreCVDisplay(
+        param="alpha", values=[0.1], losses={1.0: np.ones(1)}
+    ).plot(ax),
+    "ScoreFieldDisplay": lambda ax: grid(np.negative, Z, ax=ax),
     "TrainingCurveDisplay": lambda ax: history([{"train_loss": 1.0}], ax=ax),
 }
 
@@ -80,18 +80,6 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: eigenvalues([0.0, 0.0]), "eigenvalues must have a positive sum"),
         (lambda: eigenvalues([1.0], n_eigen=2), "n_eigen == 2, must be <= 1"),
         (lambda: eigenvalues([1.0], alpha=-1.0), r"alpha == -1.0, must be >= 0"),
-        (lambda: plane([], []), "information_x must be 1-dimensional and not empty"),
-        (lambda: plane([1.0], [1.0], entropy_y="a"), "entropy_y must hold real"),
-        (lambda: plane([1.0], [1.0], labels=np.array(["a", "b"])), "labels has 2 labels for 1"),
-        (lambda: value([0.5], [1.0]), "n_samples must be positive"),
-        (lambda: value([9], [1.0], candidates=[1.0]), "candidates must be a dict of names"),
-        (lambda: losses([0.1], {1.0: [1.0]}, base_loss=["a"]), "base_loss must hold real"),
-        (lambda: losses([0.1], {1.0: [1.0]}, best="abc"), "best must hold real numbers"),
-        (lambda: losses([0.1], {1.0: [1.0]}, best=NAN), "best has 1 values that are NaN"),
-        (lambda: plane([1.0, 2.0], NAN), "information_y has 1 values"),
-        (lambda: value([], []), "n_samples must be"),
-        (lambda: value([9], ["a"]), "mutual_info must hold real numbers"),
-        (lambda: value([9], [1.0], truth=np.nan), "truth has 1 values"),
         (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
         (lambda: representation(Z, components=(0, -1)), "components must be two columns"),
         (lambda: representation(Z, components="ab"), "components must be two columns"),
@@ -100,19 +88,12 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: representation(HOLED), "Input Z contains NaN"),
         (lambda: representation(Z, Y[1:]), "inconsistent numbers of samples"),
         (lambda: representation(Z, Z), "y should be a 1d array"),
-        (lambda: losses([], {1.0: []}), "values must be"),
-        (lambda: losses([0.0], {1.0: [1.0]}), "values must be positive"),
-        (lambda: losses([0.1], {}), "losses must be a dict"),
-        (lambda: losses([0.1], [1.0]), "losses must be a dict"),
-        (lambda: losses([0.1], {"a": [1.0]}), "losses must have bandwidth factors as keys"),
-        (lambda: losses([0.1], {1.0: [np.inf]}), "losses has no finite loss"),
-        (lambda: losses([0.1], {1.0: [1.0]}, best=(1.0, 0.1)), "best must be"),
-        (lambda: field(Z, -Z, features=(0, 2)), "features must be two columns.*0 to 1"),
-        (lambda: field(FRAME, -Z, features=("a", "z")), r"features.*\['a', 'b'\]; got"),
-        (lambda: field(Z, HOLED), "scores has .* NaN"),
-        (lambda: field(Z, -Z, points=np.ones((30, 3))), "points has the 3 columns"),
-        (lambda: field(FRAME, -Z, points=FRAME[["b", "a"]]), "the same order"),
-        (lambda: field(Z[:0], Z[:0]), "minimum of 1"),
+        (lambda: grid(np.negative, Z, features=(0, 2)), "features must be two columns.*0 to 1"),
+        (lambda: grid(np.negative, FRAME, features=("a", "z")), r"features.*\['a', 'b'\]; got"),
+        (lambda: grid(lambda x: x * NAN, Z), "scores has .* NaN"),
+        (lambda: grid(np.negative, Z, points=np.ones((30, 3))), "points has the 3 columns"),
+        (lambda: grid(np.negative, FRAME, points=FRAME[["b", "a"]]), "the same order"),
+        (lambda: grid(np.negative, Z[:0]), "minimum of 1"),
         (lambda: grid(np.negative, Z, grid_resolution=1), "grid_resolution == 1, must be >= 2"),
         (lambda: trust(Y, PROBA[1:]), "inconsistent numbers of samples"),
         (lambda: trust(Y, PROBA * NAN), "Input y_proba contains NaN"),
@@ -220,7 +201,7 @@ def test_missing_classes_of_rows_are_refused_in_the_information_plane(
 
 
 def test_features_and_components_can_be_named() -> None:
-    shown = field(FRAME, -Z, features=("b", "a"))
+    shown = grid(np.negative, FRAME, features=("b", "a"))
     assert shown.features == (1, 0)
     assert shown.ax_.get_xlabel() == "b"
     np.testing.assert_array_equal(
@@ -238,9 +219,3 @@ def test_tensors_that_need_a_gradient_are_drawn() -> None:
     values = torch.tensor([1.0, 0.5], requires_grad=True)
     assert len(eigenvalues(values).eigenvalues) == 2
     assert representation(torch.tensor(Z, requires_grad=True), torch.tensor(Y)).legend_
-
-
-@pytest.mark.parametrize("like", [list, np.array, pd.Series, tuple])
-def test_points_are_named_by_any_sequence(like: Callable[[Any], Any]) -> None:
-    shown = plane([1.0, 2.0], [1.0, 2.0], labels=like(["a", "b"]), entropy_y=torch.tensor(2.5))
-    assert [text.get_text() for text in shown.texts_] == ["a", "b"]

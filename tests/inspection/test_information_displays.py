@@ -27,6 +27,10 @@ def test_a_larger_beta_keeps_less_information_and_bounds_hold(
     # I(y; z) cannot exceed I(x; z); the tolerance is for the spread of the two estimates.
     assert (display.information_y <= display.information_x + 0.1).all()
     assert [text.get_text() for text in display.texts_] == ["β = 0.001", "β = 1"]
+    named = InformationPlaneDisplay.from_estimators(bottlenecks, X, y, labels=np.array(["a", "b"]))
+    assert [text.get_text() for text in named.texts_] == ["a", "b"]
+    with pytest.raises(ValueError, match="1 labels for 2 encoders"):
+        InformationPlaneDisplay.from_estimators(bottlenecks, X, y, labels=["a"])
 
 
 def test_information_of_a_known_gaussian_channel_is_found() -> None:
@@ -101,8 +105,6 @@ def test_information_plane_refuses_encoders_without_noise(
 ) -> None:
     with pytest.raises(ValueError, match="head='gaussian'"):
         InformationPlaneDisplay.from_estimators([encoder], X, y)
-    with pytest.raises(ValueError, match="1 labels for 2 points"):
-        InformationPlaneDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], labels=["a"])
 
 
 def test_information_plane_takes_the_rows_that_the_encoder_takes(

@@ -32,7 +32,7 @@ def test_score_field_shows_the_scores_of_the_estimator_near_samples() -> None:
 def test_arrows_start_at_samples_in_more_than_two_dimensions() -> None:
     X, exact = make_gaussian(1000, 4, random_state=0)
     frame = pd.DataFrame(X, columns=list("abcd"))
-    display = ScoreFieldDisplay.from_predictions(frame, exact(X), features=(1, 3))
+    display = ScoreFieldDisplay.from_estimator(exact, frame, features=(1, 3))
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("b", "d")
     thinned = ScoreFieldDisplay.from_estimator(exact, X)
     assert len(thinned.points) <= 300
@@ -63,9 +63,9 @@ def test_a_score_field_over_a_data_frame_gives_no_warning(container: str, n_feat
 
 def test_score_field_refuses_one_feature_and_scores_of_other_shapes() -> None:
     with pytest.raises(ValueError, match="two features"):
-        ScoreFieldDisplay.from_predictions(np.ones((5, 1)), np.ones((5, 1)))
+        ScoreFieldDisplay.from_estimator(np.negative, np.ones((5, 1)))
     with pytest.raises(ValueError, match=r"scores has shape \(4, 2\)"):
-        ScoreFieldDisplay.from_predictions(np.ones((5, 2)), np.ones((4, 2)))
+        ScoreFieldDisplay.from_estimator(lambda x: x[1:], np.ones((5, 2)), points=np.ones((5, 2)))
 
 
 def test_eigenvalues_are_cut_off_at_the_threshold() -> None:
@@ -120,12 +120,17 @@ def test_the_chosen_candidate_is_marked_with_its_held_out_loss(alphas: Any) -> N
 
 
 def test_given_losses_are_drawn() -> None:
-    display = ScoreCVDisplay.from_predictions(
-        [0.1, 0.01], {1.0: [-1.0, -2.0]}, base_loss=-0.5, best=(1.0, 0.01, -2.0)
-    )
-    np.testing.assert_array_equal(display.values, [0.01, 0.1])
+    losses = {1.0: np.array([-2.0, -1.0])}
+    display = ScoreCVDisplay(
+        param="alpha", values=[0.01, 0.1], losses=losses, base_loss=-0.5, best=(1.0, 0.01, -2.0)
+    ).plot()
     np.testing.assert_array_equal(display.lines_[1.0].get_ydata(), [-2.0, -1.0])
-    with pytest.raises(ValueError, match=r"losses\[2\] has shape \(1,\)"):
-        ScoreCVDisplay.from_predictions([0.1, 0.01], {2.0: [-1.0]})
+    assert display.best_.get_xdata() == 0.01
+
+
+def test_candidates_without_regularisation_have_no_place_on_the_logarithmic_axis() -> None:
+    search = SSGEScoreEstimatorCV(bandwidth_factors=(1.0,), alphas=(0.0, 0.1), cv=2)
+    search.fit(make_banana(60, random_state=0)[0])
+    assert ScoreCVDisplay.from_estimator(search, param="alpha").values == [0.1]
     with pytest.raises(ValueError, match="param must be"):
-        ScoreCVDisplay.from_predictions([0.1], {2.0: [-1.0]}, param="gamma")
+        ScoreCVDisplay.from_estimator(search, param="gamma")

@@ -20,7 +20,6 @@ from sk_mige._arrays import column_names
 from sk_mige._contexts import on_cpu
 from sk_mige._sizes import as_size
 from sk_mige._warnings import warn_user
-from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information._samples import check_same_length
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
 from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
@@ -69,7 +68,7 @@ INFLATION = math.sqrt(2)
 Array = NDArray[Any]
 
 
-class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
+class MutualInfoEstimator(BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
     Cross-validation compares Gaussian copulas, elliptical copulas, Gaussian mixtures, nearest

@@ -1,9 +1,7 @@
-"""Functions shared by estimators: documentation links, layer sizes, fixed parameters and tags."""
+"""Functions shared by estimators: layer sizes, fixed parameters and tags."""
 
 from __future__ import annotations
 
-import os
-from importlib import metadata
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,9 +17,6 @@ from sk_mige.training.device import available_device, resolve_device
 from sk_mige.training.targets import as_numpy, check_weights
 
 DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
-# Environment variable with the address of the documentation, such as
-# file:///home/me/sk_mige/docs/_build/html.
-VARIABLE = "SK_MIGE_DOCS"
 # Valid parameters of the training of a network.
 TRAINING: dict[str, list[Any]] = {
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -31,21 +26,6 @@ TRAINING: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
-
-
-class DocLinkMixin:
-    """Mixin that adds a documentation link to scikit-learn's HTML representation.
-
-    The environment variable ``SK_MIGE_DOCS`` holds the address of the documentation. If
-    ``SK_MIGE_DOCS`` is not set, the link uses the project URL "Documentation" in the metadata of
-    the package. If neither gives an address, the HTML representation has no link.
-    """
-
-    def _get_doc_link(self) -> str:
-        site = _site()
-        if not type(self).__module__.startswith("sk_mige.") or not site:
-            return ""
-        return f"{site}/api/generated/sk_mige.{type(self).__name__}.html"
 
 
 class ProbabilisticClassifierMixin(ClassifierMixin):
@@ -92,17 +72,6 @@ class ProbabilisticClassifierMixin(ClassifierMixin):
         """
         y = as_numpy(y)
         return float(super().score(X, y, check_weights(sample_weight, y)))
-
-
-def _site() -> str:
-    if VARIABLE in os.environ:
-        return os.environ[VARIABLE].rstrip("/")
-    try:
-        urls = metadata.metadata("sk-mige").get_all("Project-URL") or []
-    except metadata.PackageNotFoundError:  # imported from a path, not installed
-        return ""
-    named = dict(url.split(", ", 1) for url in urls)
-    return str(named.get("Documentation", "")).rstrip("/")
 
 
 def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:

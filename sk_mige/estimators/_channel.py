@@ -16,12 +16,11 @@ from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
-from ._base import DocLinkMixin
 from ._rows import check_samples, to_tensor
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
 
 
-class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
+class MutualInfoGradientEstimator(BaseEstimator):
     r"""Gradient of the mutual information I(x; y) of a parametric channel y = f(x, θ, ε).
 
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top

@@ -55,7 +55,7 @@ from sk_mige.training.targets import (
     split_rows,
 )
 
-from ._base import TRAINING, DocLinkMixin, as_sizes, expect_unchanged, set_task
+from ._base import TRAINING, as_sizes, expect_unchanged, set_task
 from ._inputs import check_inputs, check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
@@ -71,7 +71,6 @@ def _classifies(encoder: Any) -> bool:
 
 
 class MIGEEncoder(
-    DocLinkMixin,
     ShorthandMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,

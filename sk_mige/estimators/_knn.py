@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mige.training.monitors import VOTING, neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
-from ._base import DocLinkMixin, ProbabilisticClassifierMixin
+from ._base import ProbabilisticClassifierMixin
 from ._rows import check_samples
 
 
-class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
+class WeightedKNNClassifier(ProbabilisticClassifierMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
 
     Self-supervised representations are often compared by the accuracy of this classifier [1]_. Let

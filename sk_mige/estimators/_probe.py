@@ -26,12 +26,12 @@ from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import TRAINING, DocLinkMixin, ProbabilisticClassifierMixin
+from ._base import TRAINING, ProbabilisticClassifierMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
 
 
-class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
+class NonLinearProbe(ProbabilisticClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer for comparing representations.
 
     The papers on Deep InfoMax and MIGE compare representations by this probe. The network is

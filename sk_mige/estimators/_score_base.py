@@ -26,7 +26,6 @@ from sk_mige.score.posterior import ScoreErrors, score_errors
 from sk_mige.score.sampling import confined_score, langevin
 from sk_mige.training.device import available_device, resolve_device
 
-from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
     check_density,
@@ -54,9 +53,7 @@ REPRESENTATIVE_ROWS = 10_000
 NOISIER = 1.25
 
 
-class ScoreTransformer(
-    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class ScoreTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of estimators whose ``transform`` returns scores."""
 
     n_features_in_: int

@@ -26,7 +26,6 @@ from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.posterior import ScoreErrors
 from sk_mige.score.stein import BANDWIDTHS
 
-from ._base import DocLinkMixin
 from ._rows import check_finite, check_samples, check_spread, check_varies, to_tensor, warn_of_ends
 from ._score_base import BaseScoreEstimator
 from ._sliced_score import SlicedScoreMatching
@@ -41,7 +40,7 @@ COPIED = 0.01
 CORRELATED, SIGNIFICANT = 0.2, 5.0
 
 
-class _SteinTool(DocLinkMixin, BaseEstimator):
+class _SteinTool(BaseEstimator):
     """Base class of estimators that use the Stein kernel of rows and their scores."""
 
     score_estimator: Any

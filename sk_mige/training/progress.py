@@ -5,46 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import suppress
+from io import StringIO
 from typing import Any
 
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 
-class Console:
-    """Stream that passes text to another stream and ignores errors of that stream.
-
-    In a program without a console, ``sys.stdout`` and ``sys.stderr`` are None. Other streams fail
-    later, for example because a disk is full. Training then continues without output.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.encoding = None
-        with suppress(Exception):
-            self.encoding = stream.encoding  # tqdm draws blocks in Unicode
-
-    def write(self, text: str) -> None:
-        """Write the text if possible."""
-        with suppress(Exception):
-            self.stream.write(text)
-
-    def flush(self) -> None:
-        """Flush the stream if possible."""
-        with suppress(Exception):
-            self.stream.flush()
-
-    def isatty(self) -> bool:
-        """Return whether the stream is a terminal."""
-        with suppress(Exception):
-            return bool(self.stream.isatty())
-        return False
-
-
 def print_line(text: str) -> None:
     """Print a line to standard output, and flush the stream if it has a buffer."""
-    with suppress(Exception):
-        print(text, file=Console(sys.stdout), flush=True)
+    with suppress(Exception):  # a console can raise any error
+        print(text, flush=True)  # noqa: T201
 
 
 class TrainingProgress(Callback):
@@ -71,18 +42,18 @@ class TrainingProgress(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
         try:
-            self.bar_ = self._bar(Console(sys.stderr))
-        except Exception:  # tqdm compares the stream with sys.stderr, which may fail
-            self.bar_ = tqdm(total=self.epochs, file=Console(None), disable=True)
+            self.bar_ = self._bar()
+        except Exception:  # a console can raise any error
+            self.bar_ = tqdm(total=self.epochs, file=StringIO(), disable=True)
 
-    def _bar(self, stream: Console) -> Any:
-        """Return the bar on a stream."""
-        is_terminal = stream.isatty()
+    def _bar(self) -> Any:
+        """Return the bar on standard error."""
+        is_terminal = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
         return tqdm(
             total=self.epochs,
             desc=self.description,
             unit="epoch",
-            file=stream,
+            file=sys.stderr,
             ncols=shutil.get_terminal_size().columns if is_terminal else None,
             # A log file stores the text of every refresh, so refreshes are rare.
             mininterval=0.1 if is_terminal else 5,
@@ -94,12 +65,15 @@ class TrainingProgress(Callback):
         if not training:
             return
         step = 1 / net.batches_an_epoch
-        self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # the sum can exceed the total
+        with suppress(Exception):
+            # The sum of fractions can exceed the total.
+            self.bar_.update(min(step, self.bar_.total - self.bar_.n))
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar by finished epochs, such as epochs restored from a checkpoint."""
         done = net.finished_epochs - net.run_start
-        self.bar_.update(max(0.0, min(done, self.bar_.total) - self.bar_.n))
+        with suppress(Exception):
+            self.bar_.update(max(0.0, min(done, self.bar_.total) - self.bar_.n))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the mean loss of the epoch."""
@@ -107,7 +81,8 @@ class TrainingProgress(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""
-        self.bar_.close()
+        with suppress(Exception):
+            self.bar_.close()
 
 
 class EpochTasks(Callback):

@@ -96,6 +96,15 @@ class FullDisk(io.StringIO):
         raise ValueError("the console is gone")
 
 
+class FillingDisk(io.StringIO):
+    """A stream whose disk is full after some text."""
+
+    def write(self, text: str) -> int:
+        if self.tell():
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
 class Deleted:
     """A stream of a window that was closed: every access raises an error."""
 
@@ -108,7 +117,7 @@ CLOSED.close()
 STREAMS: dict[str, Any] = {
     "no console": None, "a bare writer": Writer(), "unbuffered": Unbuffered(), "closed": CLOSED,
     "bytes": io.BytesIO(), "full disk": FullDisk(), "no stream": object(),
-    "deleted": Deleted(),
+    "deleted": Deleted(), "filling disk": FillingDisk(),
 }  # fmt: skip
 
 

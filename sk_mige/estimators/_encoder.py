@@ -59,7 +59,7 @@ from ._base import TRAINING, as_sizes, expect_unchanged, set_task
 from ._inputs import check_inputs, check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
-from ._stored import from_numpy, to_numpy, unwrapped
+from ._stored import from_numpy, to_numpy
 
 
 def _predicts(encoder: Any) -> bool:
@@ -941,11 +941,6 @@ class MIGEEncoder(
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" not in state:
             return state
-        if not isinstance(unwrapped(self.module_), EncoderNetwork):
-            raise TypeError(
-                f"module_ is a {type(self.module_).__name__}, which cannot be stored: set module_ "
-                "to the trained network, which may be wrapped by torch.compile or DataParallel"
-            )
         state["_stored_weights"] = to_numpy(state.pop("module_"))
         state["_stored_objective"] = to_numpy(state.pop("net_").criterion_)
         del state["_device"], state["_trainer"]

@@ -11,16 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-def unwrapped(module: Any) -> Any:
-    """Return the module inside a wrapper of ``torch.compile`` or of parallel training."""
+def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return the weights of a module as NumPy arrays, without wrappers of other modules."""
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         module = module.module
-    return getattr(module, "_orig_mod", module)
-
-
-def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return the weights of a module as NumPy arrays."""
-    module = unwrapped(module)
+    module = getattr(module, "_orig_mod", module)  # inside a wrapper of torch.compile
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 

@@ -147,11 +147,3 @@ def test_a_network_in_a_wrapper_is_stored_with_its_weights(wrapper: Any) -> None
     expected = fitted.transform(X)
     fitted.module_ = wrapper(fitted.module_)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), expected)
-
-
-@pytest.mark.parametrize("other", [torch.nn.Linear(5, 2), None, {}], ids=str)
-def test_what_is_no_trained_network_is_not_stored(other: Any) -> None:
-    fitted = encoder().fit(X)
-    fitted.module_ = other
-    with pytest.raises(TypeError, match="module_ is a .*cannot be stored"):
-        pickle.dumps(fitted)

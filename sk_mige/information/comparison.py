@@ -192,13 +192,15 @@ def judge_references(
     d = x.shape[1] + y.shape[1]
     zeros = torch.zeros(len(x), dtype=x.dtype)
     judged = [Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, inputs=inputs)]
-    # The first fold selects the degrees of freedom, and the numbers of bins and of components.
+    # The first fold selects degrees of freedom, shrinkage, and numbers of bins and of components.
     makers: dict[str, Callable[[int, Any], Reference]] = {
         "gaussian": lambda *_: GaussianReference(),
         "elliptical": lambda _, first: EllipticalReference(
             first and first.degrees_, first and first.n_bins_
         ),
-        "mixture": lambda _, first: MixtureReference(first and len(first.means_), seed),
+        "mixture": lambda _, first: MixtureReference(
+            first and len(first.means_), seed, first.shrinkage_ if first else 0
+        ),
     }
     for name, make in makers.items():
         if name in candidates and (name != "mixture" or d <= MAX_MIXTURE_DIMENSIONS):

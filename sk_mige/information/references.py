@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Numbers of components to compare on held-out rows.
-COMPONENTS = (2, 4, 8, 16, 32)
+# Numbers of components and shrinkages of the covariances to compare on held-out rows.
+COMPONENTS, SHRINKAGES = (2, 4, 8, 16, 32), (0, 4, 16)
 # Fraction of held-out rows, and largest number of rows, in a comparison.
 HELD_OUT, MAX_ROWS = 0.2, 5000
 
@@ -218,17 +218,25 @@ class GaussianReference(DensityReference):
 
 
 class MixtureReference(DensityReference):
-    """Gaussian mixture with full covariances.
+    r"""Gaussian mixture with full covariances, shrunk towards their mean.
 
     Expectation maximisation fits the mixture. The marginal densities of x and y are Gaussian
-    mixtures with the same weights.
+    mixtures with the same weights. Let :math:`n_k` be the number of rows of component k, d the
+    number of columns of (x, y), and :math:`S_k` the covariance of the rows. With the shrinkage c,
+    the covariance of the component is
+
+    .. math:: \frac{n_k S_k + c d \bar S}{n_k + c d}, \quad
+              \bar S = \frac{\sum_j n_j S_j}{\sum_j n_j} .
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of components. If None, the held-out likelihood selects the number of components.
+        Number of components. If None, the held-out likelihood selects the number of components and
+        the shrinkage.
     seed : int, default=0
         Seed of the initial centres.
+    shrinkage : int, default=0
+        Shrinkage c for a given number of components.
 
     Examples
     --------
@@ -243,9 +251,10 @@ class MixtureReference(DensityReference):
     True
     """
 
-    def __init__(self, n_components: int | None = None, seed: int = 0) -> None:
+    def __init__(self, n_components: int | None = None, seed: int = 0, shrinkage: int = 0) -> None:
         self.n_components = n_components
         self.seed = seed
+        self.shrinkage = shrinkage
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit the number, weights, means and covariances of the components.
@@ -265,19 +274,22 @@ class MixtureReference(DensityReference):
         self.p_ = x.shape[1]
         z = torch.cat([x, y], dim=1)
         if self.n_components is not None:
-            return self._fit(z, self.n_components)
+            return self._fit(z, self.n_components, self.shrinkage)
         n, d = min(len(z), MAX_ROWS), z.shape[1]
         m = int(n * (1 - HELD_OUT))
-        best, chosen = -math.inf, 1
-        for k in COMPONENTS:
-            if n < 5 * k * d:  # at least five rows per component and dimension
-                break
-            held_out = float(self._fit(z[:m], k).log_density(x[m:n], y[m:n]).mean())
-            if held_out < best and k > COMPONENTS[1]:
-                break
-            if held_out > best:
-                best, chosen = held_out, k
-        return self._fit(z, chosen)
+        best, chosen = -math.inf, (1, 0)
+        for shrinkage in SHRINKAGES:
+            before = -math.inf
+            for k in COMPONENTS:
+                if n < 5 * k * d:  # at least five rows per component and dimension
+                    break
+                self._fit(z[:m], k, shrinkage)
+                held_out = float(self.log_density(x[m:n], y[m:n]).mean())
+                best, chosen = max((best, chosen), (held_out, (k, shrinkage)))
+                if held_out < before and k > COMPONENTS[1]:
+                    break
+                before = max(before, held_out)
+        return self._fit(z, *chosen)
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of rows.
@@ -295,8 +307,9 @@ class MixtureReference(DensityReference):
         """
         return torch.logsumexp(self._terms(torch.cat([x, y], dim=1), slice(None)), dim=0)
 
-    def _fit(self, z: Tensor, k: int) -> Self:
+    def _fit(self, z: Tensor, k: int, shrinkage: int) -> Self:
         """Run expectation maximisation from distant initial centres."""
+        self.shrinkage_ = shrinkage
         nearest = torch.cdist(z, self._centres(z, k)).argmin(1)
         shares = torch.nn.functional.one_hot(nearest, k).mT.to(z.dtype)
         before = -math.inf
@@ -334,7 +347,9 @@ class MixtureReference(DensityReference):
         moments -= sizes[:, None, None] * self.means_[:, :, None] * self.means_[:, None]
         # A prior of one row with variance .01 keeps the covariance positive definite.
         prior = 0.01 * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-        self.covariances_ = (moments + prior) / (sizes + 1)[:, None, None]
+        n_prior = self.shrinkage_ * z.shape[1]
+        prior += n_prior * moments.mean(0) / sizes.mean()
+        self.covariances_ = (moments + prior) / (sizes + 1 + n_prior)[:, None, None]
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
         """Return log-weight plus log-density of each component in given coordinates, (k, n)."""

@@ -310,3 +310,21 @@ def test_copulas_with_few_rows_per_column_are_unbiased() -> None:
         found = choose_information(*pair, ("gaussian",), seed=seed)
         errors.append(found.candidates[-1].value + 7.5 * math.log(0.91))
     assert abs(np.mean(errors)) < 0.1
+
+
+def test_mixtures_of_equal_covariances_are_shrunk_to_few_parameters() -> None:
+    classes = torch.randint(10, (2000,), generator=torch.Generator().manual_seed(0))
+    z = draws(10, 6, seed=1)[classes] * 1.5 + draws(2000, 6, seed=2)
+    train, test = ((part[:, :3], part[:, 3:]) for part in z.split(1000))
+    model = MixtureReference().fit(*train)
+    unshrunk = MixtureReference(len(model.means_)).fit(*train)
+    assert model.shrinkage_ > 0
+    assert model.log_density(*test).mean() > unshrunk.log_density(*test).mean() + 0.05
+
+
+def test_shrinkage_is_a_mean_of_covariances() -> None:
+    x, y = draws(500, 2).split(1, 1)
+    x[::2] += 20
+    alone, pooled = (MixtureReference(2, shrinkage=c).fit(x, y).covariances_ for c in (0, 10**6))
+    assert torch.allclose(pooled, alone.mean(0).expand(2, 2, 2), rtol=0.02, atol=1e-3)
+    assert not torch.allclose(pooled, alone, rtol=0.02, atol=1e-3)

@@ -103,7 +103,8 @@ def _gains_of_rows(
 
     The gain is extrapolated from the mean of the estimates from each half of the rows, for a bias
     proportional to 1 / sqrt(n). Errors of the map of the columns and of the scatter matrix blur the
-    edge of a radial law. The bias is then assumed proportional to n ** (-1 / 4).
+    edge of a radial law. Curves in many dimensions need many components of a mixture. In both
+    cases, the bias is assumed proportional to n ** (-1 / 4).
     """
     half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
@@ -115,7 +116,7 @@ def _gains_of_rows(
         for e in judge_references(own, [e.name for e in used], folds, seed, inputs):
             values.setdefault(e.name, []).append(e.value)
     gains = (e.weight * (e.value - statistics.mean(values.get(e.name, [e.value]))) for e in used)
-    powers = (0.25 if _has_edge(e) else 0.5 for e in used)
+    powers = (0.25 if _has_edge(e) or e.name == "mixture" else 0.5 for e in used)
     return [gain / (2**power - 1) for gain, power in zip(gains, powers, strict=True)]
 
 

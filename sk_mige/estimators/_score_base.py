@@ -393,6 +393,10 @@ class BaseScoreEstimator(ScoreTransformer):
         rate. For Gaussian data, the correlation of a sample with its starting point is about
         :math:`e^{-t}`. Between separate modes, chains mix more slowly.
 
+        The score does not determine the relative weights of separate groups of rows. With
+        ``adjusted=True``, a step to another group is rejected, so that the groups keep their shares
+        of the centres. Groups are found by nearest neighbours of up to 128 centres.
+
         The samples are suitable only for visual inspection. The estimated score is unreliable far
         from the data. With a base, chains far from the data therefore follow the score of the base,
         for any bandwidth. Without a base, the score is close to 0 far from the data, and chains

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
+from .groups import nearest_group
 from .kernels import neighbour_squares, squares_and_norms
 from .model import ScoreModel
 from .units import feature_units
@@ -96,6 +97,11 @@ def langevin(
     The error of the trapezoidal rule would be as large as the bias that the Metropolis rule
     removes.
 
+    The samples determine the relative weights of separate groups, but the score does not. An error
+    of the score in a gap changes the ratio of the densities on both sides. If ``adjusted``, a step
+    to another of the :func:`~sk_mige.score.groups.separate_groups` of the centres is rejected. The
+    share of each group is then that of the starting points.
+
     Parameters
     ----------
     score : callable
@@ -128,6 +134,8 @@ def langevin(
     steps = _Steps(lambda z: score(units.inverse(z)) * units.scale, axes, root)
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
     drift = steps.drift(x)
+    group = nearest_group(centers)
+    start = group(x)
     accepted = torch.zeros(n_samples, dtype=torch.float64, device=x.device)
     for number in range(n_steps):
         proposal, there, log_ratio = steps.propose(
@@ -135,7 +143,7 @@ def langevin(
         )
         if adjusted:
             uniform = torch.from_numpy(rng.uniform(size=n_samples)).to(x)
-            accept = uniform.log() < log_ratio
+            accept = (uniform.log() < log_ratio) & (group(proposal) == start)
             accepted += accept
             x = torch.where(accept[:, None], proposal, x)
             drift = torch.where(accept[:, None], there, drift)

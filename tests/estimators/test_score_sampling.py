@@ -17,7 +17,7 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
 )
-from sk_mige.datasets import make_ring
+from sk_mige.datasets import make_gaussian_mixture, make_ring
 from sk_mige.score.sampling import langevin
 
 
@@ -210,6 +210,16 @@ def test_chains_in_places_of_low_density_are_noticed_at_any_distance():
             log_density=lambda x: -50 * (x.norm(dim=1) - X.norm(dim=1).mean()).square(),
             has_base=True,
         )
+
+
+def test_samples_keep_the_shares_of_separate_modes():
+    angles = np.arange(8) * np.pi / 4
+    means = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    X, _ = make_gaussian_mixture(240, means=means, covariances=0.09, random_state=0)
+    drawn = SSGEScoreEstimator().fit(X).sample(480, n_steps=100, random_state=0)
+    modes = [np.argmax(points @ means.T, axis=1) for points in (X, drawn)]
+    shares = [np.bincount(mode, minlength=8) / len(mode) for mode in modes]
+    assert np.abs(shares[1] - shares[0]).sum() / 2 < 0.1
 
 
 @pytest.mark.parametrize("options", [{}, {"base": None}, {"whiten": False, "alpha": 0.01}])

@@ -1,0 +1,71 @@
+"""Separate groups of samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .folds import radial_folds
+from .kernels import squares_and_norms
+
+# Number of samples that are compared, and number of neighbours of each sample. A random graph is
+# connected if the number of neighbours exceeds the logarithm of the number of samples.
+COMPARED, NEIGHBOURS = 128, 7
+# Smallest fraction of the samples in a group.
+SMALLEST = 0.05
+
+
+def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Find groups of samples with gaps in between.
+
+    Two samples are connected if each is one of the nearest neighbours of the other. A sample
+    between two groups is seldom a neighbour of both, so a few such samples do not connect the
+    groups. Samples of small groups are left out, because most small groups are outliers.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples with comparable units.
+
+    Returns
+    -------
+    samples : Tensor of shape (m, d)
+        Some of the samples, at most 128. A point belongs to the group of the nearest sample.
+    labels : Tensor of int of shape (m,)
+        Group of each sample.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score.groups import separate_groups
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> len(separate_groups(x)[1].unique())
+    1
+    >>> x[:80] += 10.0
+    >>> len(separate_groups(x)[1].unique())
+    2
+    """
+    if len(x) > COMPARED:
+        x = x[radial_folds(x, math.ceil(len(x) / COMPARED)) == 0]
+    x = torch.unique(x, dim=0)  # a sample with many copies would have no other neighbours
+    sq, _ = squares_and_norms(x)
+    near = sq <= sq.topk(min(NEIGHBOURS + 1, len(x)), largest=False).values[:, -1:]
+    linked = near & near.mT
+    labels = torch.arange(len(x), device=x.device)
+    while True:
+        largest = torch.where(linked, labels, -1).amax(1)
+        if torch.equal(largest, labels):
+            break
+        labels = largest[largest]
+    shares = (labels[:, None] == labels).double().mean(1)
+    kept = shares >= shares.max().clamp_max(SMALLEST)
+    return x[kept], labels[kept]
+
+
+def nearest_group(x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a function that assigns points (n, d) to the groups (n,) of their nearest samples."""
+    samples, labels = separate_groups(x)
+    return lambda points: labels[squares_and_norms(points, samples)[0].argmin(1)]

@@ -107,7 +107,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With an intensity of 0, the estimate is exactly equivariant under affine maps, and needs
           about three samples per feature.
         - With an intensity of 1, whitening only divides features by their standard deviations.
-        - With "auto", the intensity maximises the leave-one-out Gaussian likelihood.
+        - With "auto", the intensity maximises the leave-one-out Gaussian likelihood. If the
+          samples form separate groups, ``kernel="auto"`` also tries the intensity 1.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
         the estimate approaches the score of the base. With "student", the degrees of freedom are
@@ -130,9 +131,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
         - "auto" chooses between the RBF and ``Matern(nu=1.5)``, on the same folds as ``alpha``. The
           Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
-          kernel is used if its loss is lower than the loss of the RBF by two standard errors.
-          "auto" is the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a
-          given ``alpha``.
+          kernel is used if its loss is lower than the loss of the RBF by two standard errors. If
+          the samples form separate groups, ``shrinkage="auto"`` also compares the Matérn kernel
+          with a shrinkage of 1. Groups are found by nearest neighbours of up to 128 samples. "auto"
+          is the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a given
+          ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples,
@@ -191,7 +194,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     *Separate modes.* If modes are distant, the median distance is about the distance between modes,
     and the RBF is too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for such
-    samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    samples. The covariance of all rows describes the distances between the modes, not their shapes,
+    so a shrinkage of 1 can also be chosen. :class:`SSGEScoreEstimatorCV` also chooses the
+    bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores, as in :func:`sk_mige.information.whitened_scores`. Shrinkage

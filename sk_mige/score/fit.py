@@ -14,6 +14,7 @@ from sk_mige._arrays import check_tensor
 from sk_mige._sizes import as_number
 
 from .folds import N_FOLDS, radial_folds, sample_folds
+from .groups import separate_groups
 from .heldout import (
     DenseSplit,
     Distances,
@@ -196,10 +197,14 @@ def _fit_points(
     )
     alpha = _given_alpha(settings)
     if alpha is None:
-        # All folds use this bandwidth, because the median of pairs hardly differs between folds.
-        fixed = replace(settings, bandwidth=expansion.bandwidth)
-        kernel, alpha = _choose(points, fixed, projection, d, rows)
-        expansion = replace(expansion, kernel=kernel)
+        chosen, alpha = _choose(points, settings, expansion.bandwidth, projection, d, rows)
+        if chosen.shrinkage == settings.shrinkage:
+            expansion = replace(expansion, kernel=chosen.kernels[0])
+        else:
+            spanned = subspace is not None
+            expansion, sq = build_expansion(
+                points, chosen, projection=projection, n_features=d, principal=spanned
+            )
     if math.isinf(alpha) and not settings.curl_free:
         fit = ScoreFit(ScoreModel(expansion, torch.zeros_like(expansion.centers)), alpha, 0)
     else:
@@ -324,16 +329,24 @@ def _given_alpha(settings: ScoreSettings) -> float | None:
 
 
 def _choose(
-    x: Tensor, settings: ScoreSettings, projection: Tensor | None, n_features: int, rows: Tensor
-) -> tuple[Kernel, float]:
-    """Choose kernel and strength by Hyvärinen's loss on held-out rows.
+    x: Tensor,
+    settings: ScoreSettings,
+    bandwidth: float,
+    projection: Tensor | None,
+    n_features: int,
+    rows: Tensor,
+) -> tuple[ScoreSettings, float]:
+    """Choose kernel, shrinkage and strength by Hyvärinen's loss on held-out rows.
 
     Parameters
     ----------
     x : Tensor of shape (n, r)
         Samples, in the coordinates of the fit.
     settings : ScoreSettings
-        Settings with a numeric bandwidth.
+        Settings of the fit.
+    bandwidth : float
+        Bandwidth for the given shrinkage. All folds use this bandwidth, because the median of pairs
+        hardly differs between folds.
     projection : Tensor of shape (k, r) or None
         Matrix that projects points to the coordinates of the kernel.
     n_features : int
@@ -342,7 +355,7 @@ def _choose(
         Original samples, used to find equal rows.
     """
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
-        return settings.kernels[0], FALLBACK_ALPHA
+        return settings.variants[0], FALLBACK_ALPHA
     if len(x) > MAX_EIGH_ROWS:
         return choose_over_landmarks(x, settings, projection, n_features, rows, LANDMARKS)
     few = len(x) <= FEW_ROWS * n_features
@@ -354,7 +367,7 @@ def _choose(
         inner = centred @ centred.mT
 
     @functools.cache
-    def fold(k: int) -> tuple[KernelExpansion, Tensor, Tensor]:
+    def fold(k: int, shrinkage: float | str) -> tuple[KernelExpansion, Tensor, Tensor]:
         held, kept = part == k, part != k
         if few:
             held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
@@ -364,15 +377,19 @@ def _choose(
         else:
             train, held_out = fold_coordinates(inner, kept, held)
         spanned = inner is not None
+        used = replace(settings, shrinkage=shrinkage)
+        if shrinkage == settings.shrinkage:
+            used = replace(used, bandwidth=bandwidth)
         expansion, sq = build_expansion(
-            train, settings, projection=projection, n_features=n_features, principal=spanned
+            train, used, projection=projection, n_features=n_features, principal=spanned
         )
         return expansion, sq, expansion.whitening(held_out)
 
-    def losses_of(kernel: Kernel) -> Iterator[Tensor]:
-        return (_losses_of_fold(*fold(k), kernel) for k in range(N_FOLDS))
+    def losses_of(variant: ScoreSettings) -> Iterator[Tensor]:
+        kernel = variant.kernels[0]
+        return (_losses_of_fold(*fold(k, variant.shrinkage), kernel) for k in range(N_FOLDS))
 
-    return _best_kernel(settings.kernels, losses_of, x.shape[1])
+    return _best_variant(_suitable_variants(x, settings, few), losses_of, x.shape[1])
 
 
 def choose_over_landmarks(
@@ -382,31 +399,52 @@ def choose_over_landmarks(
     n_features: int,
     rows: Tensor,
     n_landmarks: int,
-) -> tuple[Kernel, float]:
-    """Choose kernel and strength by held-out losses, with landmarks at all radii from the mean."""
+) -> tuple[ScoreSettings, float]:
+    """Choose kernel, shrinkage and strength, with landmarks at all radii from the mean."""
     picked = radial_folds(x, max(1, len(x) // n_landmarks)) == 0
     part = sample_folds(x, N_FOLDS, rows)
 
-    expansion, sq = build_expansion(
-        x, settings, centers=x[picked], projection=projection, n_features=n_features
-    )
+    @functools.cache
+    def expansion(shrinkage: float | str) -> tuple[KernelExpansion, Tensor]:
+        used = replace(settings, shrinkage=shrinkage)
+        return build_expansion(
+            x, used, centers=x[picked], projection=projection, n_features=n_features
+        )
 
-    def losses_of(kernel: Kernel) -> Iterator[Tensor]:
-        ex = replace(expansion, kernel=kernel)
+    def losses_of(variant: ScoreSettings) -> Iterator[Tensor]:
+        ex, sq = expansion(variant.shrinkage)
+        ex = replace(ex, kernel=variant.kernels[0])
         sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
         return fold_losses(ex, orthonormal_sections(ex.matrices_at(sq).values), sums, ALPHAS)
 
-    return _best_kernel(settings.kernels, losses_of, x.shape[1])
+    return _best_variant(_suitable_variants(x, settings), losses_of, x.shape[1])
 
 
-def _best_kernel(
-    kernels: tuple[Kernel, ...], losses_of: Callable[[Kernel], Iterator[Tensor]], n_features: int
-) -> tuple[Kernel, float]:
-    """Choose kernel and strength by held-out losses, with a preference for the first kernel.
+def _suitable_variants(
+    x: Tensor, settings: ScoreSettings, few: bool = False
+) -> tuple[ScoreSettings, ...]:
+    """Return the settings to compare, with a shrinkage of 1 only if there are separate groups.
 
-    Another kernel replaces the first kernel only if its loss is lower by two standard errors. The
-    other kernels are not tried if the first kernel does not improve on the base alone. In one
-    dimension, only the first kernel is tried, because the losses of rough kernels vary too much.
+    With few rows, another whitening would take longer than it gains.
+    """
+    variants, kinds = settings.variants, len(settings.kernels)
+    if few or len(variants) == kinds or x.shape[1] == 1:
+        return variants[:kinds]
+    _, labels = separate_groups(x)
+    return variants if bool((labels != labels[0]).any()) else variants[:kinds]
+
+
+def _best_variant(
+    variants: tuple[ScoreSettings, ...],
+    losses_of: Callable[[ScoreSettings], Iterator[Tensor]],
+    n_features: int,
+) -> tuple[ScoreSettings, float]:
+    """Choose kernel, shrinkage and strength by held-out losses, with a preference for the first.
+
+    Another variant replaces the first only if its loss is lower by two standard errors. Variants
+    with the first shrinkage are not tried if the first variant does not improve on the base alone.
+    In one dimension, only the first variant is tried, because the losses of rough kernels vary too
+    much.
 
     Two bounds on the mean over three folds make some of the fits unnecessary.
 
@@ -415,14 +453,17 @@ def _best_kernel(
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
       comparison with another kernel ends if no strength has a gain in every fold so far.
     """
-    kernel, *others = kernels
+    chosen, *others = variants
+    whitened_once = variants[-1].shrinkage == chosen.shrinkage
     first: list[Tensor] = []
-    for losses in losses_of(kernel):
+    for losses in losses_of(chosen):
         first.append(losses)
-        if sum(not bool((part < part[-1]).any()) for part in first) == 2:
-            return kernel, math.inf
+        if whitened_once and sum(not bool((part < part[-1]).any()) for part in first) == 2:
+            return chosen, math.inf
     alpha, least = _best_alpha(torch.stack(first))
-    for other in others if math.isfinite(alpha) and n_features > 1 else ():
+    for other in others if n_features > 1 else ():
+        if math.isinf(alpha) and other.shrinkage == chosen.shrinkage:
+            continue
         found: list[Tensor] = []
         for losses in losses_of(other):
             found.append(losses)
@@ -432,8 +473,8 @@ def _best_kernel(
         else:
             strength, lower = _best_alpha(torch.stack(found))
             if clear_gain(least, lower):
-                kernel, alpha, least = other, strength, lower
-    return kernel, alpha
+                chosen, alpha, least = other, strength, lower
+    return chosen, alpha
 
 
 def float32_resolves(bandwidth: float, sq: Tensor) -> bool:

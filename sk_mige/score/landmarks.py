@@ -167,12 +167,11 @@ def joined(*parts: list[KernelSums]) -> list[KernelSums]:
 
 
 def _with_kernel(x: Tensor, settings: ScoreSettings, projection: Tensor | None) -> ScoreSettings:
-    """Return settings with a single kernel, chosen on a part of the rows."""
+    """Return settings with a single kernel and shrinkage, chosen on a part of the rows."""
     if len(settings.kernels) == 1 or len(x) < MIN_SAMPLES_TO_CHOOSE:
         return replace(settings, kernel=settings.kernels[0])
     x = x[:: math.ceil(len(x) / COMPARED_ROWS)]
-    kernel, _ = choose_over_landmarks(x, settings, projection, x.shape[1], x, COMPARED_LANDMARKS)
-    return replace(settings, kernel=kernel)
+    return choose_over_landmarks(x, settings, projection, x.shape[1], x, COMPARED_LANDMARKS)[0]
 
 
 def _suits_float32(settings: ScoreSettings) -> bool:

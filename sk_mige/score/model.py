@@ -63,6 +63,14 @@ class ScoreSettings:
         return (GAUSSIAN, ROUGH) if self.chooses_alpha else (GAUSSIAN,)
 
     @property
+    def variants(self) -> tuple[ScoreSettings, ...]:
+        """Settings to compare on held-out rows, with a kernel and a shrinkage each."""
+        found = [replace(self, kernel=kernel) for kernel in self.kernels]
+        if len(found) > 1 and self.whiten and self.shrinkage == "auto":
+            found.append(replace(found[-1], shrinkage=1.0))
+        return tuple(found)
+
+    @property
     def truncates(self) -> bool:
         """Whether the spectrum is truncated."""
         return self.n_eigen is not None or self.eigen_threshold is not None

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
+from sk_mige.datasets import (
+    make_banana,
+    make_gaussian_clusters,
+    make_gaussian_mixture,
+    make_ring,
+)
 from sk_mige.score import ScoreSettings, fit, fit_dense, fit_landmarks, kernel_sums, ssge
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.kernels import GAUSSIAN, KERNELS, ROUGH
+from sk_mige.score.kernels import KERNELS, ROUGH
 from sk_mige.score.model import build_expansion
 from sk_mige.score.select import clear_gain
 from sk_mige.score.spectrum import ALPHAS
@@ -265,23 +270,37 @@ def test_the_correction_of_a_single_feature_does_not_diverge_outside_the_data(se
 def test_skipped_folds_do_not_change_the_choice():
     """The choice equals that from all folds, of which some are not computed."""
     generator, computed = torch.Generator().manual_seed(0), 0
+    variants = ScoreSettings().variants
     for _ in range(200):
-        losses = torch.randn(2, 3, len(ALPHAS), generator=generator).double()
-        losses[1] -= torch.rand(1, generator=generator).double()
+        losses = torch.randn(3, 3, len(ALPHAS), generator=generator).double()
+        losses[1:] -= torch.rand(2, 1, 1, generator=generator).double()
         losses[:, :, -1] = torch.rand(1, generator=generator).double() - 2
 
-        def losses_of(kernel, losses=losses):
+        def losses_of(variant, losses=losses):
             nonlocal computed
-            for fold in losses[int(kernel == ROUGH)]:
+            for fold in losses[variants.index(variant)]:
                 computed += 1
                 yield fold
 
-        alpha, least = fit._best_alpha(losses[0])
-        other, lower = fit._best_alpha(losses[1])
-        rough = alpha < float("inf") and clear_gain(least, lower)
-        expected = (ROUGH, other) if rough else (GAUSSIAN, alpha)
-        assert fit._best_kernel((GAUSSIAN, ROUGH), losses_of, 2) == expected
-    assert computed < 200 * 6
+        chosen, (alpha, least) = variants[0], fit._best_alpha(losses[0])
+        for variant, found in zip(variants[1:], losses[1:], strict=True):
+            strength, lower = fit._best_alpha(found)
+            comparable = alpha < float("inf") or variant.shrinkage == 1.0
+            if comparable and clear_gain(least, lower):
+                chosen, alpha, least = variant, strength, lower
+        assert fit._best_variant(variants, losses_of, 2) == (chosen, alpha)
+    assert computed < 0.8 * 200 * 9
+
+
+@pytest.mark.parametrize("d", [2, 10])
+def test_modes_of_other_shapes_than_their_common_covariance_are_not_whitened_by_it(d):
+    x, exact = make_gaussian_clusters(512, d, random_state=0)
+    fresh = torch.from_numpy(exact.sample(500, random_state=1))
+    truth, x = torch.from_numpy(exact(fresh.numpy())), torch.from_numpy(x)
+    plain, whitened = (fit_dense(x, ScoreSettings(kernel=kind)).model for kind in ("auto", ROUGH))
+    assert plain.expansion.whitening.shrinkage == 1.0
+    errors = [float((model.score(fresh) - truth).square().sum()) for model in (plain, whitened)]
+    assert errors[0] < 0.9 * errors[1]
 
 
 @pytest.mark.parametrize("curl_free", [False, True])

@@ -34,7 +34,7 @@ from report import RESULTS, print_table, row, write
 from score_speed import in_turns, own_peak, ratio_of, tensor_formulation
 
 from sk_mige import InfoMax, MIGEEncoder
-from sk_mige.datasets import load_tiny_imagenet10
+from sk_mige.datasets import get_data_home
 from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import Architecture, ConvEncoder
 from sk_mige.objectives import default_training_score
@@ -50,7 +50,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def pictures(n: int, size: int) -> torch.Tensor:
     """Return an array of n flattened images, with values from 0 to 1."""
     try:
-        data = load_tiny_imagenet10().data[:n]
+        with np.load(get_data_home() / "tinyimagenet10" / "train.npz") as arrays:
+            data = arrays["images"][:n].transpose(0, 3, 1, 2)
     except FileNotFoundError:
         return torch.rand(n, 3 * size**2, generator=torch.Generator().manual_seed(0))
     images = torch.as_tensor(data).reshape(-1, 3, 64, 64).float() / 255

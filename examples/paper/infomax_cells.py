@@ -26,6 +26,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
 from torch.nn.functional import interpolate
 
 from sk_mige import MIGEEncoder, NonLinearProbe, WeightedKNNClassifier
@@ -34,7 +35,7 @@ from sk_mige.datasets import (
     fetch_cifar100,
     fetch_mnist,
     fetch_stl10,
-    load_tiny_imagenet10,
+    get_data_home,
 )
 from sk_mige.training import Checkpoint
 
@@ -91,6 +92,18 @@ def load(name: str, subset: int | None, size: int | None, held_out: int = 0) -> 
         (shown(judged[0]), judged[1]),
         (shape[0], size, size) if size else shape,
     )
+
+
+def load_tiny_imagenet10(subset: str = "train") -> Bunch:
+    """Return ten classes of Tiny ImageNet, from files in the folder of the image readers.
+
+    The arrays of each file are ``images`` (n, height, width, 3), ``labels`` and ``class_names``.
+    The data set is a substitute for STL-10 and cannot be downloaded.
+    """
+    with np.load(get_data_home() / "tinyimagenet10" / f"{subset}.npz") as arrays:
+        planes = arrays["images"].transpose(0, 3, 1, 2)
+        target = arrays["labels"].astype(np.int64) if subset != "unlabeled" else None
+    return Bunch(data=planes.reshape(len(planes), -1), target=target, image_shape=planes.shape[1:])
 
 
 def _prepared(rows: np.ndarray, shape: tuple[int, ...], size: int | None) -> np.ndarray:

@@ -13,7 +13,6 @@ from ._mnist import fetch_fashion_mnist, fetch_mnist
 from ._spherical_shell import SphericalShellScore, make_ring, make_spherical_shell
 from ._stl10 import fetch_stl10
 from ._student_t import StudentTScore, make_student_t
-from ._tiny_imagenet10 import load_tiny_imagenet10
 
 __all__ = [
     # samples and their exact score
@@ -42,6 +41,5 @@ __all__ = [
     "fetch_cifar10",
     "fetch_cifar100",
     "fetch_stl10",
-    "load_tiny_imagenet10",
     "get_data_home",
 ]

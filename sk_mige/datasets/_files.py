@@ -43,7 +43,7 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     The folder is ``data_home`` if given, otherwise the value of the environment variable
     ``SK_MIGE_DATA``. If ``SK_MIGE_DATA`` is not set, the folder is ``sk_mige`` in scikit-learn's
     data home. Each data set has a subfolder: ``mnist``, ``fashion-mnist``,
-    ``cifar-10-batches-bin``, ``cifar-100-binary``, ``stl10_binary`` or ``tinyimagenet10``.
+    ``cifar-10-batches-bin``, ``cifar-100-binary`` or ``stl10_binary``.
 
     Parameters
     ----------

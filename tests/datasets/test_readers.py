@@ -14,7 +14,6 @@ from sk_mige.datasets import (
     fetch_fashion_mnist,
     fetch_mnist,
     fetch_stl10,
-    load_tiny_imagenet10,
 )
 
 
@@ -112,22 +111,7 @@ def test_stl10_cannot_scale_a_map():
         fetch_stl10(mmap=True, as_float=True)
 
 
-@pytest.mark.parametrize("subset", ["train", "unlabeled"])
-def test_tiny_imagenet10(data_home, subset):
-    images = np.random.default_rng(0).integers(256, size=(3, 64, 64, 3), dtype=np.uint8)
-    folder = data_home / "tinyimagenet10"
-    folder.mkdir(parents=True)
-    labels = {} if subset == "unlabeled" else {"labels": np.array([1, 0, 1], dtype=np.uint8)}
-    np.savez(folder / f"{subset}.npz", images=images, class_names=["bird", "boat"], **labels)
-    bunch = load_tiny_imagenet10(subset=subset)
-    assert bunch.image_shape == (3, 64, 64)
-    np.testing.assert_array_equal(_as_camera_images(bunch), images)
-    assert bunch.target.tolist() == ([-1] * 3 if subset == "unlabeled" else [1, 0, 1])
-    assert bunch.target_names == ["bird", "boat"]
-    assert "NOT STL-10" in bunch.DESCR
-
-
-@pytest.fixture(params=["mnist", "cifar10", "cifar100", "stl10", "tinyimagenet10"])
+@pytest.fixture(params=["mnist", "cifar10", "cifar100", "stl10"])
 def fetch_written(
     request, data_home, write_mnist, write_cifar10_set, write_cifar100_set, write_stl10
 ):
@@ -141,15 +125,8 @@ def fetch_written(
     if request.param == "cifar100":
         write_cifar100_set()
         return fetch_cifar100
-    if request.param == "stl10":
-        write_stl10("test")
-        return fetch_stl10
-    (data_home / "tinyimagenet10").mkdir(parents=True)
-    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    np.savez(
-        data_home / "tinyimagenet10" / "test.npz", images=images, class_names=["a"], labels=[0, 0]
-    )
-    return load_tiny_imagenet10
+    write_stl10("test")
+    return fetch_stl10
 
 
 def test_every_reader_gives_bytes_or_floats_in_the_unit_interval(fetch_written):

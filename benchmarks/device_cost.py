@@ -4,8 +4,8 @@ Steps are measured for batches of 32 × 32 images with the convolutional encoder
 MIGE with a truncated spectrum, MIGE with a ridge (the default), Deep InfoMax with infoNCE, and a
 loss without information. Epochs of MIGEEncoder, which include fetching the batches, are compared
 with a bare loop. The parts of a batch's scores are measured separately: medians, eigenpairs on
-device or host, Cholesky factorisation, and subspace iteration. All methods run alternately in one
-process, and the table lists medians. Times are wall-clock times.
+device or host, and Cholesky factorisation. All methods run alternately in one process, and the
+table lists medians. Times are wall-clock times.
 
     python benchmarks/device_cost.py                    # the GPU if there is one
     python benchmarks/device_cost.py --device cpu --images 2560 --output /tmp/device_cost.json
@@ -195,7 +195,6 @@ def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]
         # small problems.
         "two scores, Cholesky, batched": lambda: RIDGE(z.expand(2, *z.shape)),
         "two scores, Cholesky, in turn": lambda: (RIDGE(z), RIDGE(z)),
-        "scores, 64 pairs by subspace iteration": lambda: ssge(z, n_eigen=64, solver="subspace"),
     }
     waiting = {name: waited(device, function) for name, function in functions.items()}
     for name, seconds in in_turns(waiting, options.turns).items():

@@ -26,7 +26,7 @@ from .kernels import (
 from .model import KernelExpansion as KernelExpansion
 from .model import ScoreModel, ScoreSettings
 from .model import build_expansion as build_expansion
-from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
+from .spectrum import leading_eigenpairs, spectral_filter
 from .ssge import ScoreFunction, ssge
 from .stein import SteinKernel, kernel_stein_discrepancy, stein_kernel, stein_thinning
 from .whitening import Whitening as Whitening
@@ -56,6 +56,5 @@ __all__ = [
     "ssge",
     "stein_kernel",
     "stein_thinning",
-    "subspace_eigh",
     "whitening",
 ]

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from sk_mige._contexts import is_readable
 
-from .precision import full_precision
-
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
 # the base.
 ALPHAS: tuple[float, ...] = (*(10.0 ** (k / 2) for k in range(-12, 3)), math.inf)
@@ -225,59 +223,3 @@ def spectral_basis(quadratic: Tensor) -> SpectralBasis:
     """Diagonalise the quadratic form (r, r) of a fit with orthonormal sections."""
     values, vectors = torch.linalg.eigh(quadratic, UPLO="U")
     return SpectralBasis(vectors.flip(1), values.clamp_min(0).flip(0))
-
-
-@full_precision
-def subspace_eigh(
-    gram: Tensor, n_eigen: int, *, n_iter: int = 6, oversampling: int = 10
-) -> tuple[Tensor, Tensor]:
-    r"""Compute leading eigenpairs of positive semi-definite matrices by subspace iteration.
-
-    The iteration is :math:`Q \leftarrow \mathrm{orth}(K Q)` from a fixed start, followed by the
-    eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j decreases as
-    :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of eigenvalue j decreases
-    as the square of the error of eigenvector j. Few iterations suffice for the quickly decaying
-    spectra of smooth kernels. An iteration takes time :math:`O(M^2 (J + p))`, in batched matrix
-    products that suit GPUs. The time of ``eigh`` is :math:`O(M^3)`.
-
-    Parameters
-    ----------
-    gram : Tensor of shape (..., M, M)
-        Gram matrices.
-    n_eigen : int
-        Number J of eigenpairs.
-    n_iter : int, default=6
-        Number of iterations.
-    oversampling : int, default=10
-        Number p of additional directions, which are iterated and then dropped.
-
-    Returns
-    -------
-    eigenvalues : Tensor of shape (..., J)
-        Eigenvalues in descending order.
-    vectors : Tensor of shape (..., M, J)
-        Orthonormal eigenvectors.
-
-    References
-    ----------
-    N. Halko, P. G. Martinsson, J. A. Tropp, "Finding Structure with Randomness", SIAM Review 53,
-    2011.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.score import subspace_eigh
-    >>> values, vectors = subspace_eigh(torch.diag(torch.tensor([1.0, 5.0, 3.0])), 2)
-    >>> values
-    tensor([5., 3.])
-    """
-    m = gram.shape[-1]
-    width = min(m, n_eigen + oversampling)
-    # The start is irregular but fixed, because transforms of torch refuse random generators.
-    start = torch.arange(m * width, dtype=torch.float64, device="cpu").square().sin()
-    q = torch.linalg.qr(gram @ start.view(m, width).to(gram)).Q
-    for _ in range(n_iter):
-        q = torch.linalg.qr(gram @ q).Q
-    values, rotation = torch.linalg.eigh(q.mT @ gram @ q)
-    values, rotation = values.flip(-1), rotation.flip(-1)
-    return values[..., :n_eigen], q @ rotation[..., :n_eigen]

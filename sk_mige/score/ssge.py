@@ -12,13 +12,13 @@ from sk_mige._sizes import as_number, as_size
 
 from .kernels import Kernel, KernelMatrices, median_bandwidth, resolve_kernel, squared_distances
 from .precision import full_precision, widest_dtype
-from .spectrum import cholesky_in_place, leading_eigenpairs, solved, spectral_filter, subspace_eigh
+from .spectrum import cholesky_in_place, leading_eigenpairs, solved, spectral_filter
 
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
 # number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
 # scores.
 SINGLE_PRECISION_RIDGE = 1e-4
-SOLVERS = ("eigh", "subspace", "cholesky")
+SOLVERS = ("eigh", "cholesky")
 
 
 class ScoreFunction(Protocol):
@@ -83,11 +83,10 @@ def ssge(
     alpha : float, default=0.0
         Tikhonov strength :math:`\alpha`, which replaces :math:`\Lambda^{-1}` by :math:`(\Lambda + M
         \alpha)^{-1}`.
-    solver : {"eigh", "subspace", "cholesky"}, default="eigh"
+    solver : {"eigh", "cholesky"}, default="eigh"
         Solver of the spectral problem:
 
         - "eigh" decomposes the Gram matrix.
-        - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`.
         - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov
           regularisation without a cutoff. No eigendecomposition is computed.
 
@@ -118,7 +117,7 @@ def ssge(
     TypeError
         If ``z`` or ``sq_distances`` is not a dense tensor of floating-point numbers.
     ValueError
-        If another argument is invalid, or if the solver needs ``n_eigen`` or ``alpha``.
+        If another argument is invalid, or if the solver needs ``alpha``.
 
     References
     ----------
@@ -154,18 +153,9 @@ def ssge(
     centred = wide - wide.mean(-2, keepdim=True)
     if by_cholesky:
         return _ridge_scores(matrices, centred, alpha, s2).to(z.dtype)
-    if solver == "subspace":
-        if n_eigen is None:
-            raise ValueError(
-                "solver='subspace' needs n_eigen, the number of eigenpairs to find; got "
-                "n_eigen=None. Pass a number, or solver='eigh'"
-            )
-        values, vectors = subspace_eigh(gram, min(n_eigen, m))
-    else:
-        # Some solvers raise an error for NaN. The product below gives NaN scores for a set with
-        # NaN.
-        values, vectors = torch.linalg.eigh(gram.nan_to_num(), UPLO="U")
-        values, vectors = values.flip(-1), vectors.flip(-1)
+    # Some solvers raise an error for NaN. The product below gives NaN scores for a set with NaN.
+    values, vectors = torch.linalg.eigh(gram.nan_to_num(), UPLO="U")
+    values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
     # Multiply only kept eigenvectors, except on a GPU, where reading their number would wait.

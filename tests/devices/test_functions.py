@@ -76,9 +76,6 @@ OF_SAMPLES: dict[str, Callable[[Tensor, Tensor], Any]] = {
         z.detach(), FITS["shrunk"]
     ).model.score(z[:5] + 1),
     "median bandwidth": lambda z, x: score.median_bandwidth(score.squared_distances(x)),
-    "subspace": lambda z, x: score.subspace_eigh(
-        score.rbf_kernel(score.squared_distances(z), 1.0), 3
-    )[0],
     "InfoNCE": lambda z, x: info.infonce(z @ x[:, :3].mT).value,
     "JSD": lambda z, x: info.jensen_shannon(z @ x[:, :3].mT).value,
     "NWJ": lambda z, x: info.nwj(z @ x[:, :3].mT).value,

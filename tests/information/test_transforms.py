@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from sk_mige.information import (
     stochastic_mutual_info_surrogate,
     whitened_scores,
 )
-from sk_mige.score import median_bandwidth, squared_distances, ssge
+from sk_mige.score import median_bandwidth, squared_distances
 
 M, D, K = 40, 4, 2
 X = torch.randn(M, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -36,7 +35,6 @@ W = torch.randn(D, K, generator=torch.Generator().manual_seed(2), dtype=torch.fl
 SURROGATES: dict[str, Callable[[Tensor], Tensor]] = {
     "entropy": entropy_surrogate,
     "circumstance I": lambda z: mutual_info_surrogate(X, z),
-    "subspace": lambda z: entropy_surrogate(z, score=partial(ssge, n_eigen=6, solver="subspace")),
     "circumstance II": lambda z: hidden_mutual_info_surrogate(X * z[:, :1].cos(), z),
     "circumstance III, Gaussian": lambda z: stochastic_mutual_info_surrogate(
         z + NOISE[0], conditional=(z, torch.ones_like(z))

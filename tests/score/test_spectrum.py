@@ -1,38 +1,17 @@
-"""Solvers other than a full eigendecomposition give the same scores."""
+"""Spectral cut-offs, and solvers without an eigendecomposition."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from sk_mige.score import (
-    leading_eigenpairs,
-    rbf_kernel,
-    squared_distances,
-    ssge,
-    subspace_eigh,
-)
+from sk_mige.score import leading_eigenpairs, rbf_kernel, squared_distances, ssge
 from sk_mige.score.spectrum import cholesky_in_place, orthonormal_sections, solved
 
 
 @pytest.fixture
 def z(generator):
     return torch.randn(3, 80, 2, generator=generator, dtype=torch.float64)
-
-
-def test_subspace_iteration_finds_the_leading_eigenpairs(z):
-    gram = rbf_kernel(squared_distances(z), 1.0)
-    values, vectors = subspace_eigh(gram, 6)
-    torch.testing.assert_close(values, torch.linalg.eigvalsh(gram).flip(-1)[:, :6])
-    torch.testing.assert_close(gram @ vectors, vectors * values[:, None], atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("n_eigen", [1, 5, 20])
-def test_scores_from_few_eigenpairs_do_not_depend_on_how_those_were_found(z, n_eigen):
-    expected = ssge(z, n_eigen=n_eigen)
-    torch.testing.assert_close(
-        ssge(z, n_eigen=n_eigen, solver="subspace"), expected, atol=1e-5, rtol=1e-4
-    )
 
 
 @pytest.mark.parametrize("threshold", [0.6, torch.tensor([0.6], dtype=torch.float64)])
@@ -48,9 +27,7 @@ def test_tikhonov_by_cholesky_is_tikhonov_over_the_whole_spectrum(z, alpha):
     torch.testing.assert_close(direct, ssge(z, alpha=alpha, eigen_threshold=None))
 
 
-def test_errors_name_the_parameter_that_a_solver_needs(z):
-    with pytest.raises(ValueError, match="needs n_eigen.*Pass a number"):
-        ssge(z, solver="subspace")
+def test_an_error_names_the_parameter_that_cholesky_needs(z):
     with pytest.raises(ValueError, match="alpha > 0"):
         ssge(z, solver="cholesky")
 

@@ -29,13 +29,11 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
     return samples if samples.ndim == 2 else samples.reshape(samples.shape[0], -1)
 
 
-def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
-    """Return a matrix, and raise ValueError unless the matrix has the given shape."""
-    matrix = check_real(name, value, floating=True)
-    shape = tuple(matrix.shape)
-    if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
-        expected = f"({'k' if rows is None else rows}, {columns})"
-        raise ValueError(f"{name} must have shape {expected}; got {shape}")
+def check_projection(value: Any, columns: int) -> Tensor:
+    """Return a matrix, and raise ValueError unless the matrix has the given number of columns."""
+    matrix = check_real("projection", value, floating=True)
+    if matrix.ndim != 2 or matrix.shape[1] != columns:
+        raise ValueError(f"projection must have shape (k, {columns}); got {tuple(matrix.shape)}")
     return matrix
 
 
@@ -71,16 +69,15 @@ def check_codes(**codes: Any) -> list[Tensor]:
     return list(rows.values())
 
 
-def check_scores(**scores: Any) -> None:
-    """Raise TypeError unless each score is a function or None."""
-    for name, score in scores.items():
-        if isinstance(score, type) or not (score is None or callable(score)):
-            got = f"the class {score.__name__}" if isinstance(score, type) else repr(score)
-            raise TypeError(
-                f"{name} must be a function of a batch, such as sk_mige.score.ssge or "
-                f"functools.partial(ssge, eigen_threshold=0.99); got {got}. Score estimators are "
-                "for MIGEEncoder(score_estimator=...)"
-            )
+def check_score(score: Any) -> None:
+    """Raise TypeError unless the score is a function or None."""
+    if isinstance(score, type) or not (score is None or callable(score)):
+        got = f"the class {score.__name__}" if isinstance(score, type) else repr(score)
+        raise TypeError(
+            "score must be a function of a batch, such as sk_mige.score.ssge or "
+            f"functools.partial(ssge, eigen_threshold=0.99); got {got}. Score estimators are "
+            "for MIGEEncoder(score_estimator=...)"
+        )
 
 
 def warn_of_missing_graph(tensors: Mapping[str, Tensor]) -> None:

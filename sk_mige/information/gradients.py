@@ -19,9 +19,9 @@ from sk_mige._sizes import as_number
 from sk_mige.information._samples import check_same_length
 from sk_mige.information._tensors import (
     check_codes,
-    check_matrix,
+    check_projection,
     check_samples,
-    check_scores,
+    check_score,
     warn_of_constant,
     warn_of_few_rows,
 )
@@ -79,7 +79,7 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     >>> bool(abs(log_a.grad - 1) < 0.1)
     True
     """
-    check_scores(score=score)
+    check_score(score)
     (flat,) = check_codes(z=z)
     if is_ssge(score):
         warn_of_few_rows("z", flat)
@@ -88,14 +88,12 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
 @full_precision
 def mutual_info_surrogate(
-    x: Tensor | None,
+    x: Tensor,
     z: Tensor,
     *,
     score: ScoreFunction | None = None,
-    joint_score: ScoreFunction | None = None,
     x_scale: float = 1.0,
     projection: Tensor | None = None,
-    sq_distances_x: Tensor | None = None,
 ) -> Tensor:
     r"""Scalar whose gradient estimates ∇I(x; z) for a deterministic encoder z = E(x).
 
@@ -110,14 +108,14 @@ def mutual_info_surrogate(
 
     Parameters
     ----------
-    x : tensor of shape (M, ...) or None
-        Inputs, flattened to (M, d_x). None requires ``sq_distances_x``.
+    x : tensor of shape (M, ...)
+        Inputs, flattened to (M, d_x).
     z : tensor of shape (M, ...)
         Differentiable representations, flattened to (M, d).
-    score, joint_score : callable, default=None
-        Score functions of z and of the pair, ``score(z)`` and
-        ``joint_score(z, sq_distances=...)``. ``score=None`` means :func:`sk_mige.score.ssge`, and
-        ``joint_score=None`` means ``score``. The estimated scores are centred over the batch
+    score : callable, default=None
+        Score function, called as ``score(z)`` for the scores of z, and as
+        ``score(z, sq_distances=...)`` for the z-block of the scores of the pair. None means
+        :func:`sk_mige.score.ssge`. The estimated scores are centred over the batch
         (:func:`entropy_surrogate`).
     x_scale : float, default=1.0
         Weight of x relative to z in the joint kernel. The squared distances of x are scaled to a
@@ -125,9 +123,6 @@ def mutual_info_surrogate(
         (:func:`joint_squared_distances`).
     projection : tensor of shape (k, d_x), default=None
         Matrix, usually random, to project x before the distances are computed.
-    sq_distances_x : tensor of shape (M, M), default=None
-        Precomputed squared distances of x. With ``sq_distances_x``, ``x`` and ``projection`` are
-        ignored.
 
     Returns
     -------
@@ -158,30 +153,22 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    check_scores(score=score, joint_score=joint_score)
+    check_score(score)
     weight = _weight(x_scale)
     (flat,) = check_codes(z=z)
     if is_ssge(score):
         warn_of_few_rows("z", flat)
     points = flat.detach()
-    if sq_distances_x is not None:
-        check_matrix("sq_distances_x", sq_distances_x, len(flat), len(flat))
-        sq_x = sq_distances_x
-    elif x is None:
-        raise ValueError("x is None and sq_distances_x is None; pass one of them")
-    else:
-        sq_x = _input_distances(x, points, projection)
-    sq_z = squared_distances(points)
     # Each batched call replaces two calls, because launches dominate the time on a GPU.
-    both = torch.stack([sq_z, sq_x.detach().to(sq_z)])
+    both = torch.stack([squared_distances(points), _input_distances(x, points, projection)])
     sigma_z, sigma_x = median_bandwidth(both)
-    joint = both[1].mul_(weight * scale_ratio(sigma_x, sigma_z)).add_(sq_z)
-    if joint_score is None and is_ssge(score):
+    joint = both[1].mul_(weight * scale_ratio(sigma_x, sigma_z)).add_(both[0])
+    if is_ssge(score):
         sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
         of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
     else:
         of_z = centred_scores(score, flat)
-        of_pair = centred_scores(joint_score or score, flat, sq_distances=joint)
+        of_pair = centred_scores(score, flat, sq_distances=joint)
     return mean_inner_product(of_pair - of_z, flat)
 
 
@@ -289,5 +276,5 @@ def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tens
     warn_of_constant("x", rows)
     rows = rows.detach().to(like)
     if projection is not None:
-        rows = rows @ check_matrix("projection", projection, None, rows.shape[1]).to(like).mT
+        rows = rows @ check_projection(projection, rows.shape[1]).to(like).mT
     return squared_distances(rows)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sk_mige._arrays import check_real
-from sk_mige.information._tensors import check_codes, check_scores
+from sk_mige.information._tensors import check_codes, check_score
 from sk_mige.information.gradients import (
     centred_scores,
     is_ssge,
@@ -20,12 +20,7 @@ from sk_mige.score.precision import full_precision
 
 @full_precision
 def hidden_mutual_info_surrogate(
-    h: Tensor,
-    z: Tensor,
-    *,
-    score: ScoreFunction | None = None,
-    hidden_score: ScoreFunction | None = None,
-    joint_score: ScoreFunction | None = None,
+    h: Tensor, z: Tensor, *, score: ScoreFunction | None = None
 ) -> Tensor:
     r"""Scalar whose gradient estimates ∇I(h; z) for a layer h = C(x) and z = f(h).
 
@@ -40,10 +35,9 @@ def hidden_mutual_info_surrogate(
         Differentiable hidden representations, flattened to (M, d_h).
     z : tensor of shape (M, ...)
         Differentiable representations, flattened to (M, d_z).
-    score, hidden_score, joint_score : callable, default=None
-        Score functions of z, of h and of the pair. ``score=None`` means :func:`sk_mige.score.ssge`.
-        If ``hidden_score`` or ``joint_score`` is None, ``score`` is used. The estimated scores are
-        centred over the batch (:func:`entropy_surrogate`).
+    score : callable, default=None
+        Score function of z, of h and of the pair. None means :func:`sk_mige.score.ssge`. The
+        estimated scores are centred over the batch (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -65,9 +59,9 @@ def hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([50, 3])
     """
-    check_scores(score=score, hidden_score=hidden_score, joint_score=joint_score)
+    check_score(score)
     h, z = check_codes(h=h, z=z)
-    return _surrogate(h, z, hidden_score or score, score, joint_score or score)
+    return _surrogate(h, z, score)
 
 
 @full_precision
@@ -101,33 +95,27 @@ def mean_hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([4, 50, 3])
     """
-    check_scores(score=score)
+    check_score(score)
     if check_real("h", h, floating=True).ndim != 3:
         raise ValueError(f"h must have shape (P, M, d_h), P parts of M rows; got {tuple(h.shape)}")
     check_codes(h=h.transpose(0, 1), z=z)
     if is_ssge(score):
-        return _surrogate(h, z, score, score, score)
+        return _surrogate(h, z, score)
     parts = [hidden_mutual_info_surrogate(part, z, score=score) for part in h]
     return torch.stack(parts).mean()
 
 
-def _surrogate(
-    h: Tensor,
-    z: Tensor,
-    of_h: ScoreFunction | None,
-    of_z: ScoreFunction | None,
-    of_pair: ScoreFunction | None,
-) -> Tensor:
-    """Return the surrogate by three score functions, for h (..., M, d_h) and z (M, d_z)."""
+def _surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
+    """Return the surrogate for h (..., M, d_h) and z (M, d_z)."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
     sigma_h, sigma_z = median_bandwidth(sq_h), median_bandwidth(sq_z)
     ratio = scale_ratio(sigma_h, sigma_z)[..., None, None]
     root, d = ratio.sqrt(), h.shape[-1]
     pair = torch.cat([root * h, z.expand(*h.shape[:-1], -1)], dim=-1)
     sq_pair = ratio * sq_h + sq_z
-    joint = _scores(of_pair, pair, sq_pair, median_bandwidth(sq_pair))
-    h_part = mean_inner_product(_scores(of_h, h, sq_h, sigma_h) - root * joint[..., :d], h)
-    return -(h_part + mean_inner_product(_scores(of_z, z, sq_z, sigma_z) - joint[..., d:], z))
+    joint = _scores(score, pair, sq_pair, median_bandwidth(sq_pair))
+    h_part = mean_inner_product(_scores(score, h, sq_h, sigma_h) - root * joint[..., :d], h)
+    return -(h_part + mean_inner_product(_scores(score, z, sq_z, sigma_z) - joint[..., d:], z))
 
 
 def _scores(score: ScoreFunction | None, z: Tensor, sq_distances: Tensor, median: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sk_mige._contexts import on_cpu
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice, check_columns_vary, warn_of_ties
-from sk_mige.information._tensors import check_scores
+from sk_mige.information._tensors import check_score
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.entropies import (
     Entropies,
@@ -185,7 +185,7 @@ def mutual_info_gradient(
     """
     check_choice("margins", margins, ("gaussian", None))
     check_choice("joint", joint, ("auto", "coordinates", "distances"))
-    check_scores(score=score)
+    check_score(score)
     (of_x, of_y), several = read_variables({"x": (x, dx), "y": (y, dy)})
     check_columns_vary("y", of_y.rows)
     if dx is not None and joint == "distances":

@@ -15,7 +15,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
 from sk_mige.information._tensors import (
     check_codes,
-    check_scores,
+    check_score,
     expanded,
     expanded_scale,
     warn_of_swapped_axes,
@@ -42,7 +42,6 @@ def stochastic_mutual_info_surrogate(
     conditional: Conditional | None = None,
     marginal: Marginal = "auto",
     score: ScoreFunction | None = None,
-    conditional_score: ScoreFunction | None = None,
 ) -> Tensor:
     r"""Scalar whose gradient estimates ∇I(x; z) for a stochastic encoder z = E(x, ε).
 
@@ -67,10 +66,10 @@ def stochastic_mutual_info_surrogate(
         are "gaussian", "whitened", "score", "stein", "mixture" and "leave-one-out". The default
         "auto" selects "gaussian" for a Gaussian conditional. For other conditionals, "auto" selects
         "whitened" with at least 3 d samples, and "stein" with fewer samples.
-    score, conditional_score : callable, default=None
-        Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
-        ``score=None`` means :func:`sk_mige.score.ssge`, and ``conditional_score=None`` means
-        ``score``. The estimated scores are centred over the samples (:func:`entropy_surrogate`).
+    score : callable, default=None
+        Score function of the marginal, for "score" and "stein", and of an implicit conditional.
+        None means :func:`sk_mige.score.ssge`. The estimated scores are centred over the samples
+        (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -141,7 +140,7 @@ def stochastic_mutual_info_surrogate(
     -3.2
     """
     check_choice("marginal", marginal, get_args(Marginal))
-    check_scores(score=score, conditional_score=conditional_score)
+    check_score(score)
     _check_draws(z)
     gaussian = _gaussian(conditional, z)
     rows = z if z.ndim == 2 else marginal_rows(z)
@@ -164,9 +163,7 @@ def stochastic_mutual_info_surrogate(
     check_codes(z=z.flatten(0, -2))
     if z.ndim == 3:
         warn_of_swapped_axes(z, "draws", USUAL_DRAWS)
-    given_x = conditional_scores(
-        z, conditional, score=conditional_score or score, rescale=marginal != "score"
-    )
+    given_x = conditional_scores(z, conditional, score=score, rescale=marginal != "score")
     of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
     if z.ndim == 2:
         return -mean_inner_product(of_z - given_x, z)
@@ -215,7 +212,7 @@ def conditional_scores(
     >>> conditional_scores(torch.ones(1, 2), (torch.zeros(1, 2), torch.tensor(2.0)))
     tensor([[-0.2500, -0.2500]])
     """
-    check_scores(score=score)
+    check_score(score)
     _check_draws(z)
     points = z.detach()
     if conditional is None:

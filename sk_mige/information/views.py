@@ -9,7 +9,7 @@ from sk_mige._arrays import check_real
 from sk_mige._sizes import as_number
 from sk_mige.information._tensors import (
     check_codes,
-    check_scores,
+    check_score,
     warn_of_swapped_axes,
 )
 from sk_mige.information.gradients import mean_inner_product
@@ -84,7 +84,7 @@ def multiview_mutual_info_surrogate(
     >>> bool(abs(sigma.grad + 1.6) < 0.3)
     True
     """
-    check_scores(score=score)
+    check_score(score)
     if check_real("z", z, floating=True).ndim != 3 or z.shape[0] < 2:
         raise ValueError(
             "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "

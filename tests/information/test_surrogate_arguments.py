@@ -25,7 +25,7 @@ from sk_mige.information import (
     whitened_scores,
 )
 from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
-from sk_mige.score import squared_distances, stein_kernel, whitening
+from sk_mige.score import stein_kernel, whitening
 
 M, D, K = 32, 4, 2
 X = torch.randn(M, D, generator=torch.Generator().manual_seed(0))
@@ -132,10 +132,6 @@ UNUSABLE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "31 rows of h": (
         lambda: hidden_mutual_info_surrogate(X[1:], code()), ValueError, "h, z must .* got 31, 32"
-    ),
-    "31 distances": (
-        lambda: mutual_info_surrogate(None, code(), sq_distances_x=squared_distances(X[1:])),
-        ValueError, r"sq_distances_x must have shape \(32, 32\); got \(31, 31\)",
     ),
     "projection": (
         lambda: mutual_info_surrogate(X, code(), projection=torch.ones(D, 3)),

@@ -244,9 +244,9 @@ class KernelMatrices(NamedTuple):
 class Kernel:
     r"""Radial kernel :math:`k(x, y) = k(u)` with :math:`u = \|x - y\|^2 / \sigma^2`.
 
-    A subclass defines the profile k(u), with k(0) = 1, and its derivatives k'(u) and k''(u). Score
-    expansions, divergences, curl-free fields and Stein kernels use only the profile and its
-    derivatives. The kernel must be positive definite in every dimension.
+    A subclass defines :meth:`matrices`, the values k(u), with k(0) = 1, and the derivatives. Score
+    expansions, divergences, curl-free fields and Stein kernels use only the values and derivatives.
+    The kernel must be positive definite in every dimension.
 
     Examples
     --------
@@ -255,31 +255,23 @@ class Kernel:
     >>> kernel = InverseMultiquadric()
     >>> kernel(torch.tensor([0.0, 3.0]))
     tensor([1.0000, 0.5000])
-    >>> kernel.first(torch.tensor([0.0, 3.0]))
-    tensor([-0.5000, -0.0625])
+    >>> kernel.matrices(torch.tensor([0.0, 3.0]), 1.0).slopes
+    tensor([1.0000, 0.1250])
     """
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""
-        raise NotImplementedError
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        raise NotImplementedError
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        raise NotImplementedError
+        return self.matrices(u, 1.0).values
 
     @property
     def steepness(self) -> float:
         """Largest slope -2 k'(0), which is 1 for the RBF."""
-        return -2 * float(self.first(torch.zeros((), dtype=torch.float64, device="cpu")))
+        zero = torch.zeros((), dtype=torch.float64, device="cpu")
+        return float(self.matrices(zero, 1.0).slopes)
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
         """Return values and derivatives at squared distances, for the squared bandwidth s2."""
-        u = sq / s2
-        return KernelMatrices(self(u), -2 * self.first(u), 4 * self.second(u))
+        raise NotImplementedError
 
     def between(self, x: Tensor, centers: Tensor, s2: float) -> KernelMatrices:
         """Return values and derivatives (n, m) of points (n, d) and centres (m, d)."""
@@ -287,24 +279,8 @@ class Kernel:
         return self.matrices(squares_and_norms(x, centers)[0], s2)
 
 
-class _JointKernel(Kernel):
-    """Base class of kernels whose ``matrices`` computes the profile and derivatives together."""
-
-    def __call__(self, u: Tensor) -> Tensor:
-        """Return the profile k(u), elementwise."""
-        return self.matrices(u, 1.0).values
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        return -0.5 * self.matrices(u, 1.0).slopes
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        return 0.25 * self.matrices(u, 1.0).curvatures
-
-
 @dataclass(frozen=True)
-class RBF(_JointKernel):
+class RBF(Kernel):
     r"""Gaussian kernel :math:`k(u) = e^{-u/2}` of the published SSGE.
 
     Examples
@@ -366,21 +342,16 @@ class InverseMultiquadric(Kernel):
     def __post_init__(self) -> None:
         as_number("beta", self.beta)
 
-    def __call__(self, u: Tensor) -> Tensor:
-        """Return the profile k(u), elementwise."""
-        return (1 + u) ** -self.beta
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        return -self.beta * (1 + u) ** (-self.beta - 1)
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        return self.beta * (self.beta + 1) * (1 + u) ** (-self.beta - 2)
+    def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
+        """Return values and derivatives, computed from one power."""
+        base = 1 + sq / s2
+        values = base**-self.beta
+        slopes = 2 * self.beta * values / base
+        return KernelMatrices(values, slopes, 2 * (self.beta + 1) * slopes / base)
 
 
 @dataclass(frozen=True)
-class Matern(_JointKernel):
+class Matern(Kernel):
     r"""Matérn kernel of smoothness ν = 3/2 or 5/2, with :math:`a = \sqrt{2 \nu u}`.
 
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
@@ -455,17 +426,13 @@ class Multiscale(Kernel):
         object.__setattr__(self, "factors", factors)
         object.__setattr__(self, "kernel", resolve_kernel(self.kernel))
 
-    def __call__(self, u: Tensor) -> Tensor:
-        """Return the profile k(u), elementwise."""
-        return torch.stack([self.kernel(u / f**2) for f in self.factors]).mean(0)
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        return torch.stack([self.kernel.first(u / f**2) / f**2 for f in self.factors]).mean(0)
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        return torch.stack([self.kernel.second(u / f**2) / f**4 for f in self.factors]).mean(0)
+    def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
+        """Return the means of values and derivatives over the widths."""
+        found = []
+        for f in self.factors:
+            values, slopes, curvatures = self.kernel.matrices(sq, s2 * f**2)
+            found.append((values, slopes / f**2, curvatures / f**4))
+        return KernelMatrices(*(torch.stack(parts).mean(0) for parts in zip(*found, strict=True)))
 
 
 def resolve_kernel(kernel: Kernel | str) -> Kernel:

@@ -18,7 +18,7 @@ def tensor_formulation(x, evaluate_at, sigma, n_eigen, kernel=None):
     values, vectors = torch.linalg.eigh(kernel(u))
     values, vectors = values.flip(0)[:n_eigen], vectors.flip(1)[:, :n_eigen]
     # of k(x_a, x_b) in x_a
-    gradients = 2 * kernel.first(u)[..., None] * differences / sigma**2
+    gradients = -kernel.matrices(u, 1.0).slopes[..., None] * differences / sigma**2
     psi_gradients = m**0.5 / values[:, None, None] * torch.einsum("bj,abd->jad", vectors, gradients)
     beta = -psi_gradients.mean(1)
     cross = kernel((evaluate_at[:, None] - x[None]).square().sum(-1) / sigma**2)

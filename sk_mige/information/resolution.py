@@ -86,25 +86,30 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
     """Return the information that more rows would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. Spacings of sorted values and the bins of a radial law also resolve edges better
-    with more rows. For a mixture in few dimensions, nearest neighbours give a more accurate
-    extrapolation.
+    components. In many dimensions, the bias decreases slowly. Spacings of sorted values and the
+    bins of a radial law also resolve edges better with more rows. For a mixture in few dimensions,
+    nearest neighbours give a more accurate extrapolation.
     """
     few = _dimension(judged, views) <= MAX_NEIGHBOR_DIMENSIONS
     names = ("additive",) if few else ("mixture", "additive")
     used = [e for e in judged if e.weight and (e.name in names or _has_edge(e))]
-    return sum(max(0.0, gain) for gain in _gains_of_rows(used, views, seed)) if used else 0.0
+    gains = _gains_of_rows(used, views, seed, slow=("mixture",)) if used else []
+    return sum(max(0.0, gain) for gain in gains)
 
 
 def _gains_of_rows(
-    used: list[Evidence], views: dict[str, Pair], seed: int, inputs: str = "columns"
+    used: list[Evidence],
+    views: dict[str, Pair],
+    seed: int,
+    inputs: str = "columns",
+    slow: tuple[str, ...] = (),
 ) -> list[float]:
     """Return the weighted gain of each candidate from infinitely many rows.
 
     The gain is extrapolated from the mean of the estimates from each half of the rows, for a bias
     proportional to 1 / sqrt(n). Errors of the map of the columns and of the scatter matrix blur the
-    edge of a radial law. Curves in many dimensions need many components of a mixture. In both
-    cases, the bias is assumed proportional to n ** (-1 / 4).
+    edge of a radial law. The bias is then assumed proportional to n ** (-1 / 4). The bias of
+    ``slow`` candidates is also assumed proportional to n ** (-1 / 4).
     """
     half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
@@ -116,7 +121,7 @@ def _gains_of_rows(
         for e in judge_references(own, [e.name for e in used], folds, seed, inputs):
             values.setdefault(e.name, []).append(e.value)
     gains = (e.weight * (e.value - statistics.mean(values.get(e.name, [e.value]))) for e in used)
-    powers = (0.25 if _has_edge(e) or e.name == "mixture" else 0.5 for e in used)
+    powers = (0.25 if _has_edge(e) or e.name in slow else 0.5 for e in used)
     return [gain / (2**power - 1) for gain, power in zip(gains, powers, strict=True)]
 
 

@@ -14,8 +14,6 @@ from .kernels import squares_and_norms
 # Number of samples that are compared, and number of neighbours of each sample. A random graph is
 # connected if the number of neighbours exceeds the logarithm of the number of samples.
 COMPARED, NEIGHBOURS = 128, 7
-# Smallest fraction of the samples in a group.
-SMALLEST = 0.05
 
 
 def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,7 +21,8 @@ def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Two samples are connected if each is one of the nearest neighbours of the other. A sample
     between two groups is seldom a neighbour of both, so a few such samples do not connect the
-    groups. Samples of small groups are left out, because most small groups are outliers.
+    groups. Samples of groups with fewer than 7 samples are left out, because most small groups are
+    outliers.
 
     Parameters
     ----------
@@ -60,8 +59,8 @@ def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
         if torch.equal(largest, labels):
             break
         labels = largest[largest]
-    shares = (labels[:, None] == labels).double().mean(1)
-    kept = shares >= shares.max().clamp_max(SMALLEST)
+    sizes = (labels[:, None] == labels).sum(1)
+    kept = sizes >= sizes.max().clamp_max(NEIGHBOURS)
     return x[kept], labels[kept]
 
 

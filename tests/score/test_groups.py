@@ -33,6 +33,12 @@ def test_few_samples_in_a_gap_do_not_connect_groups():
     assert len(separate_groups(x)[1].unique()) == 2
 
 
+@pytest.mark.parametrize("n_outliers", [1, 3])
+def test_outliers_among_few_samples_are_no_group(n_outliers):
+    outliers = gaussian(n_outliers) + torch.tensor([0.0, 10.0])
+    assert len(separate_groups(torch.cat([gaussian(16), outliers]))[1].unique()) == 1
+
+
 @pytest.mark.parametrize("x", [torch.zeros(1, 2), torch.zeros(30, 2), gaussian(3)])
 def test_few_distinct_samples_are_one_group(x):
     assert len(separate_groups(x)[1].unique()) == 1

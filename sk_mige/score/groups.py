@@ -11,9 +11,10 @@ from torch import Tensor
 from .folds import radial_folds
 from .kernels import squares_and_norms
 
-# Number of samples that are compared, and number of neighbours of each sample. A random graph is
-# connected if the number of neighbours exceeds the logarithm of the number of samples.
-COMPARED, NEIGHBOURS = 128, 7
+# Number of samples that are compared, and number of neighbours of each sample, which is also the
+# smallest number of compared samples in a group. With 7 neighbours, single columns and samples with
+# heavy tails often have false groups.
+COMPARED, NEIGHBOURS = 128, 10
 
 
 def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,8 +22,8 @@ def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Two samples are connected if each is one of the nearest neighbours of the other. A sample
     between two groups is seldom a neighbour of both, so a few such samples do not connect the
-    groups. Samples of groups with fewer than 7 samples are left out, because most small groups are
-    outliers.
+    groups. Samples of groups with fewer than 10 samples are left out, because most small groups
+    are outliers.
 
     Parameters
     ----------

@@ -71,10 +71,10 @@ def read_variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[Variable], b
             f"at least one derivative of {', '.join(named)} must be given; got None for each"
         )
     if len(set(axes.values())) > 1:
+        lengths = ", ".join(str(p) if several else "none" for p, several in axes.values())
         raise ValueError(
-            f"{', '.join(axes)} must be derivatives with respect to the same parameters. Got "
-            f"{', '.join(str(p) for p, _ in axes.values())} parameters, or a parameter axis in "
-            "some derivatives only"
+            f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
+            f"parameter axes of lengths {lengths}: pass last axes of equal length, or none"
         )
     return found, any(several for _, several in axes.values())
 

@@ -219,7 +219,8 @@ def conditional_scores(
         if z.ndim != 3 or z.shape[0] < 2:
             raise ValueError(
                 "an implicit conditional needs several draws of z for each x, shape (S, M, d) "
-                f"with S >= 2; got shape {tuple(z.shape)}. Draw more, or pass conditional=..."
+                f"with S >= 2; got shape {tuple(z.shape)}. Pass at least "
+                "two draws, or the argument conditional"
             )
         if is_readable(points) and bool((points == points[0]).all()):
             warn_user(

@@ -176,7 +176,8 @@ class InformationPlaneDisplay(Display):
         names = [f"β = {beta:g}" for beta in betas] if labels is None else list(labels)
         if len(names) != len(betas):
             raise ValueError(
-                f"labels has {len(names)} labels for {len(betas)} encoders: pass one per encoder"
+                f"labels has {len(names)} labels for {len(betas)} encoders: pass one label "
+                "for each encoder"
             )
         display = cls(
             information_x=np.array(about_x),

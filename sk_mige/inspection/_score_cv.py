@@ -103,7 +103,8 @@ class ScoreCVDisplay(Display):
             searched = [key.removeprefix("param_") for key in results if key.startswith("param_")]
             raise ValueError(
                 f"estimator={type(fitted).__name__} has searched {searched}, not the grid of an "
-                "SSGEScoreEstimatorCV: fit one, or use scikit-learn's ValidationCurveDisplay"
+                "SSGEScoreEstimatorCV: pass a fitted SSGEScoreEstimatorCV, or use scikit-learn's "
+                "ValidationCurveDisplay"
             )
         factors = np.array(results["param_bandwidth_factor"], dtype=np.float64)
         alphas = np.array(results["param_alpha"], dtype=np.float64)

@@ -87,7 +87,8 @@ def evaluate(
             made = function(_padded(x))
             if not isinstance(made, Tensor):
                 raise TypeError(
-                    f"function must return a tensor of m rows, got {type(made).__name__}"
+                    "function must return a tensor with one row for each input row, got "
+                    f"{type(made).__name__}"
                 )
             values = made.cpu().numpy()[: len(x)]
             if out is None:

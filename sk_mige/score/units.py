@@ -116,9 +116,11 @@ def feature_units(x: Tensor) -> FeatureUnits:
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
     mean, rounding = mean.where(~robust, middle), rounding.where(~robust, usual)
     if bool((centred.abs().amax(0) > FARTHEST * deviation).any()):
+        farthest = x.flatten()[int((centred.abs() - FARTHEST * deviation).argmax())]
         raise ValueError(
-            f"X has values more than {FARTHEST:g} standard deviations from the other values of a "
-            "column, so powers of distances exceed the range of float64. Drop rows with such values"
+            f"X has the value {float(farthest):g}, more than {FARTHEST:g} standard deviations from "
+            "the other values of its column, so powers of distances exceed the range of float64. "
+            "Drop rows with such values"
         )
     third_moment = squares.mul_(centred).sum(0)
     deviation = torch.where(third_moment < 0, -deviation, deviation)

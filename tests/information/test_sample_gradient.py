@@ -210,7 +210,7 @@ GOOD = channel(0.5, 20, 2)
         ({"y": np.where(GOOD[1] > 1, np.inf, GOOD[1])}, "y contains NaN or infinity"),
         ({"dy": np.where(GOOD[2] > 1, np.inf, GOOD[2])}, "dy contains NaN or infinity"),
         ({"dy": GOOD[2][:, :1]}, r"dy must have the shape of y, \(20, 2\)"),
-        ({"dx": np.zeros((20, 2, 3))}, "same parameters"),
+        ({"dx": np.zeros((20, 2, 3))}, "same parameters; got parameter axes of lengths 3, none"),
         ({"dx": GOOD[0], "joint": "distances"}, "with dx, pass joint='coordinates'"),
         ({"x": np.empty((20, 0))}, "no features"),
         ({"margins": "uniform"}, "margins must be one of 'gaussian', None; got 'uniform'"),

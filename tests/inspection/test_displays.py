@@ -77,7 +77,7 @@ def test_displays_find_the_estimator_in_searches_and_pipelines(
     assert spectrum.alpha == scores.best_estimator_.alpha_
     field = ScoreFieldDisplay.from_estimator(scores, X)
     np.testing.assert_array_equal(field.scores, scores.transform(field.points))
-    remedy = r"GridSearchCV has searched \['alpha'\].*ValidationCurveDisplay"
+    remedy = r"GridSearchCV has searched \['alpha'\].*pass a fitted SSGEScoreEstimatorCV"
     with pytest.raises(ValueError, match=remedy):
         ScoreCVDisplay.from_estimator(scores)
     with pytest.raises(NotFittedError, match="LogisticRegression"):

@@ -164,6 +164,13 @@ def test_scores_stay_in_float32_if_the_units_are_moderate(unit, dtype):
     torch.testing.assert_close(scores.double(), 1 / units.scale.expand(3, 2), rtol=1e-6, atol=0)
 
 
+def test_a_value_beyond_float64_in_units_of_its_column_is_named():
+    x = correlated(20, 3)
+    x[4, 1] = -1e90
+    with pytest.raises(ValueError, match=r"X has the value -1e\+90, more than"):
+        feature_units(x)
+
+
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_the_radius_of_an_absurd_row_is_its_distance_from_the_other_rows(rho):
     """The covariance does not contain the row, so a leave-one-out formula does not apply."""

@@ -102,7 +102,7 @@ class MutualInfoEstimator(BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats, which is infinite for a linear relation without noise, for example.
+        Estimate in nats. The estimate is infinite for a linear relation without noise.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays

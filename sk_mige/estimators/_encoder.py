@@ -163,9 +163,10 @@ class MIGEEncoder(
         Fraction of the rows that ``fit`` holds out. ``history_`` records the loss of the held-out
         rows as ``valid_loss``, which callbacks such as ``EarlyStopping`` monitor. For a bottleneck,
         ``valid_loss`` is the negative log-likelihood of y. For InfoMax with a critic's bound of
-        I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE, with ``layer`` or with
-        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats. For a custom
-        loss, ``valid_loss`` is the loss of the held-out rows.
+        I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE,
+        ``valid_loss`` is minus ``score`` of the held-out rows, in nats. The same holds for all
+        estimators of information with ``layer`` or with several views. For a custom loss,
+        ``valid_loss`` is the loss of the held-out rows.
     mixed_precision : bool, default=False
         Whether the encoder and the critic multiply matrices in bfloat16 during training.
         Convolutions are then faster on hardware that supports bfloat16, and slower on other
@@ -236,12 +237,12 @@ class MIGEEncoder(
     are float64 if the inputs are float64, and float32 otherwise. In a regression, predicted values
     are float32 if the targets of ``fit`` were float32, and float64 otherwise.
 
-    On a CPU, a small network is trained and evaluated in one thread. A small network has only
-    linear layers and batch norms, no concatenated critic, and at most 2·10⁹ floating-point
-    operations in a training step. A training step of a network with W weights takes 6 · W ·
-    ``batch_size`` operations. With the same seed, the results of a small network do not depend on
-    threads, cores or ``n_jobs`` of a search. Larger networks and convolutions use all threads of
-    torch, and their results depend on the number of threads.
+    On a CPU, a small network is trained and evaluated in one thread. In a small network, all layers
+    with weights are linear layers or batch norms. A small network has no concatenated critic, and
+    at most 2·10⁹ floating-point operations in a training step. A training step of a network with W
+    weights takes 6 · W · ``batch_size`` operations. With the same seed, the results of a small
+    network do not depend on threads, cores or ``n_jobs`` of a search. Larger networks and
+    convolutions use all threads of torch, and their results depend on the number of threads.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 

@@ -231,7 +231,7 @@ class BaseScoreEstimator(ScoreTransformer):
         ValueError
             If ``normalize=True`` and the estimate has no base.
             If ``normalize=True`` and the samples of the fit do not vary in all directions.
-            If ``normalize=True`` and the effective number of draws :math:`(\sum w)^2 / \sum w^2` is
+            If ``normalize=True`` and the effective sample size :math:`(\sum w)^2 / \sum w^2` is
             below 100, where w are the importance weights.
 
         Notes

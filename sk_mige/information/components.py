@@ -30,8 +30,11 @@ def independent_components(z: Tensor) -> Tensor | None:
     components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
     margins are estimated from spacings of sorted values [1]_. The loadings of each component are
     scaled to unit norm, for columns of unit variance. Components with peaked densities are refined
-    if the mean log-density increases. Loadings below 4 / sqrt(n) are set to zero if the gain over
-    the copula, minus the required gain of .01 k + m / n, then increases.
+    if the mean log-density increases.
+
+    Let m be the number of nonzero loadings, and k the number of components with several nonzero
+    loadings. The excess gain is the mean log-density minus that of the copula, minus .01 k + m / n
+    nats. Loadings below 4 / sqrt(n) are set to zero if the excess gain then increases.
 
     Parameters
     ----------
@@ -42,9 +45,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, n is less than 50 or 5
-        d, or columns are linearly dependent. Let m be the number of nonzero loadings, and k the
-        number of components with several nonzero loadings. The result is also None if the mean
-        log-density exceeds that of the copula by at most .01 k + m / n nats.
+        d, or columns are linearly dependent. The result is also None if the excess gain is not
+        positive.
 
     References
     ----------

@@ -27,8 +27,8 @@ JITTER = 1e-7
 REACH, SPACINGS = 0.5, 2.0
 # Smallest cosine of the angle at which a centre is beyond a point.
 BEYOND = 0.5
-# Number of draws from the base, and smallest effective number of draws. With 100 effective draws,
-# the standard error of the log-normaliser is 0.1.
+# Number of draws from the base, and smallest effective sample size. With an effective sample size
+# of 100, the standard error of the log-normaliser is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
 
 
@@ -161,7 +161,7 @@ class LogDensity:
         ------
         ValueError
             If the model has no base, or if the density exists only in a subspace.
-            If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
+            If the effective sample size :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
             the importance weights.
         """
         base, white = self.model.expansion.base, self.model.expansion.whitening
@@ -172,7 +172,7 @@ class LogDensity:
         effective = float((2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp())
         if not effective >= MIN_EFFECTIVE:
             raise ValueError(
-                f"normalize=True: {len(y)} draws from the base have an effective number of "
+                f"normalize=True: {len(y)} draws from the base have an effective sample size of "
                 f"{effective:.0f}, and at least {MIN_EFFECTIVE} are needed. The density is too "
                 "different from the elliptical base. Use fewer features of X, or normalize=False"
             )

@@ -441,10 +441,10 @@ def _best_variant(
 ) -> tuple[ScoreSettings, float]:
     """Choose kernel, shrinkage and strength by held-out losses, with a preference for the first.
 
-    Another variant replaces the first only if its loss is lower by two standard errors. Variants
-    with the first shrinkage are not tried if the first variant does not improve on the base alone.
-    In one dimension, only the first variant is tried, because the losses of rough kernels vary too
-    much.
+    Another variant replaces the first only if its loss is lower by two standard errors of the
+    difference. Variants with the first shrinkage are not tried if the first variant does not
+    improve on the base alone. In one dimension, only the first variant is tried, because the losses
+    of rough kernels vary too much.
 
     Two bounds on the mean over three folds make some of the fits unnecessary.
 

@@ -362,7 +362,7 @@ class DenseSplit:
 
     @cached_property
     def median(self) -> float:
-        """Median distance of the training samples."""
+        """Median distance between training samples."""
         return float(median_bandwidth(self.sq[0]))
 
     def sections(

@@ -283,6 +283,8 @@ class Kernel:
 class RBF(Kernel):
     r"""Gaussian kernel :math:`k(u) = e^{-u/2}` of the published SSGE.
 
+    The argument is :math:`u = \|x - y\|^2 / \sigma^2`.
+
     Examples
     --------
     >>> import torch
@@ -313,6 +315,8 @@ class RBF(Kernel):
 @dataclass(frozen=True)
 class InverseMultiquadric(Kernel):
     r"""Inverse multiquadric kernel :math:`k(u) = (1 + u)^{-\beta}`.
+
+    The argument is :math:`u = \|x - y\|^2 / \sigma^2`.
 
     The tails are polynomial, so distant centres contribute to the score. With :math:`\beta < 1` and
     a density with light tails, the kernel Stein discrepancy detects samples that do not converge to
@@ -352,7 +356,9 @@ class InverseMultiquadric(Kernel):
 
 @dataclass(frozen=True)
 class Matern(Kernel):
-    r"""Matérn kernel of smoothness ν = 3/2 or 5/2, with :math:`a = \sqrt{2 \nu u}`.
+    r"""Matérn kernel of smoothness ν = 3/2 or 5/2.
+
+    With :math:`a = \sqrt{2 \nu u}` and :math:`u = \|x - y\|^2 / \sigma^2`, the kernels are
 
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
@@ -394,7 +400,8 @@ class Matern(Kernel):
 class Multiscale(Kernel):
     r"""Mean of one kernel at several widths, :math:`k(u) = \tfrac1F \sum_f k_0(u / f^2)`.
 
-    Narrow widths resolve detail within a mode, and wide widths connect the modes.
+    The argument is :math:`u = \|x - y\|^2 / \sigma^2`, and F is the number of widths f. Narrow
+    widths resolve detail within a mode, and wide widths connect the modes.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def select_candidate(
       smallest norm of its correction is selected. Without a ``reference``, candidates are
       excluded if their squared norm exceeds 2 n times the mean squared score, for n rows.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
-      by less than two standard errors.
+      by at most two standard errors of the difference.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def select_candidate(
 
 
 def clear_gain(losses: Tensor, lower: Tensor) -> bool:
-    """Return whether ``lower`` is below ``losses`` by more than two standard errors."""
+    """Return whether ``lower`` is below ``losses`` by more than two standard errors of the gain."""
     gain = losses - lower
     return float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain))
 

@@ -135,8 +135,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
           the smallest correction to the base is chosen. Larger corrections may diverge outside the
           data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
-          if its loss is within two standard errors of the loss of the candidate chosen by the rules
-          above.
+          if its loss exceeds the loss of the candidate chosen by the rules above by at most two
+          standard errors of the difference.
         - If the grid contains the default settings of :class:`SSGEScoreEstimator`, their mean loss
           is compared with the loss of the candidate chosen above. The settings with the lower loss
           are chosen.

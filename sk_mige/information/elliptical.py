@@ -194,7 +194,7 @@ class EllipticalReference(GaussianReference):
     def _best_bins(self, some: Pair, others: Pair) -> tuple[int, Tensor]:
         """Return the number of bins with the best held-out likelihood, and the quantiles.
 
-        More bins must increase the log-likelihood by two standard errors.
+        More bins must increase the log-likelihood by two standard errors of the increase.
         """
         best, chosen, quantiles = self.log_density(*others), 1, self.quantiles_
         for n_bins in BINS:

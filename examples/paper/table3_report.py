@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from table3_training import METHODS, PAPER
+from table3_training import METHODS, PAPER, SETTINGS
 
 import sk_mige
 
@@ -20,22 +20,30 @@ Result = dict[str, Any]
 OURS = ("MIGE-IB, by classes", "MIGE-IB", "MIGE-IB, implicit, K = 16")
 
 
-def best_on_validation(finished: list[Result], tuned: str) -> dict[str, float]:
-    """Return each method's value of "strength" or "hidden" with the fewest validation errors.
+NAMES = {
+    "hidden": "hidden pixels", "noise": "noise", "smoothing": "label smoothing",
+    "batch": "batch size", "lr": "learning rate", "draws": "more draws",
+}  # fmt: skip
 
-    Strengths are tuned without hidden pixels.
-    """
+
+def best_on_validation(finished: list[Result]) -> dict[str, float]:
+    """Return each method's strength with the fewest validation errors in the paper's setting."""
     errors: dict[str, dict[float, float]] = defaultdict(dict)
     for result in finished:
         cell = result["cell"]
-        if cell["part"] == "validation" and ("hidden" in cell) == (tuned == "hidden"):
-            errors[cell["method"]][cell[tuned]] = result["error"]
+        if cell["part"] == "validation" and not changes(cell):
+            errors[cell["method"]][cell["strength"]] = result["error"]
     return {method: min(found, key=found.__getitem__) for method, found in errors.items()}
 
 
+def changes(cell: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of training that differ from the paper's."""
+    return {name: cell[name] for name in SETTINGS if name in cell}
+
+
 def name_of(cell: dict[str, Any]) -> str:
-    """Return the method's name, with a note of hidden pixels."""
-    return cell["method"] + (", hidden pixels" if "hidden" in cell else "")
+    """Return the method's name with the changed settings of training."""
+    return ", ".join([cell["method"], *(NAMES.get(name, name) for name in changes(cell))])
 
 
 def row(result: Result, metric: str, value: float) -> Result:
@@ -43,10 +51,9 @@ def row(result: Result, metric: str, value: float) -> Result:
     cell = result["cell"]
     tuned = METHODS[cell["method"]].tuned
     n = min(cell["subset"], 60_000 if cell["part"] == "test" else 50_000)
-    feature = "" if tuned is None else f"{tuned.replace('_', ' ')} = {cell['strength']:g}"
-    if "hidden" in cell:
-        feature = f"{feature}, {100 * cell['hidden']:g} % hidden".removeprefix(", ")
-    test = cell["part"] == "test" and metric == "test error (%)" and "hidden" not in cell
+    strength = {} if tuned is None else {tuned.replace("_", " "): cell["strength"]}
+    feature = ", ".join(f"{k} = {v:g}" for k, v in {**strength, **changes(cell)}.items())
+    test = cell["part"] == "test" and metric == "test error (%)" and not changes(cell)
     return {
         "dataset": f"MNIST, {n:,} images", "method": name_of(cell),
         "feature": feature.replace("beta", "β"), "metric": metric,
@@ -65,7 +72,9 @@ def difference_rows(tests: list[Result]) -> list[Result]:
     runs: dict[tuple[Any, ...], dict[int, Result]] = defaultdict(dict)
     for result in tests:
         cell = result["cell"]
-        key = (cell["method"], "hidden" in cell, cell["epochs"], cell["subset"], cell["mixed"])
+        key = (
+            cell["method"], str(changes(cell)), cell["epochs"], cell["subset"], cell["mixed"]
+        )  # fmt: skip
         runs[key][cell["seed"]] = result
     for name, key in product(OURS, runs):
         method, *setting = key
@@ -102,6 +111,14 @@ def indicator(result: Result, n_images: int = 10_000) -> np.ndarray:
     return wrong
 
 
+def command(cell: dict[str, Any]) -> str:
+    """Return the command that trains the network of a cell."""
+    changed = "".join(f" {name}={json.dumps(value)}" for name, value in changes(cell).items())
+    tune = " --tune" if cell["part"] == "validation" else ""
+    epochs = f" --epochs {cell['epochs']}"
+    return f"python examples/paper/table3.py{tune}{epochs}{changed and ' --set' + changed}"
+
+
 def _run(result: Result) -> tuple[str, int]:
     return name_of(result["cell"]), result["cell"]["epochs"]
 
@@ -121,16 +138,19 @@ def write_results(finished: list[Result], path: Path) -> None:
         for r in tests
         if METHODS[r["cell"]["method"]].mode.head != "deterministic"
     ]
+    rows += [
+        row(r, "test error, 12 draws of z (%)", r["error_at_12_draws"])
+        for r in tests
+        if "draws" in r["cell"]
+    ]
     rows += difference_rows(tests)
     rows += [
         row(r, "validation error (%)", r["error"])
         for r in finished
         if r["cell"]["part"] == "validation"
     ]
-    runs = sorted({("--hide " * ("hidden" in r["cell"]), r["cell"]["epochs"]) for r in tests})
-    options = ["--tune", "--hide --tune", *(f"{hide}--epochs {n}" for hide, n in runs)]
     document = {
-        "command": "; ".join(f"python examples/paper/table3.py {option}" for option in options),
+        "command": "; ".join(sorted({command(result["cell"]) for result in finished})),
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__,
             "numpy": np.__version__, "sk_mige": sk_mige.__version__,

@@ -14,6 +14,7 @@ from torch import nn
 from sk_mige import MIGE, InformationBottleneck, MIGEEncoder
 from sk_mige.networks import MLPEncoder
 from sk_mige.training import ExponentialDecay, WeightAveraging
+from sk_mige.training.schedules import CosineDecay
 
 
 class Method(NamedTuple):
@@ -53,26 +54,34 @@ PAPER = {
 }  # fmt: skip
 
 
-class HiddenPixels(nn.Module):
-    """Set a random share of the pixels to the background in training."""
+# Settings of training that a run can change, with the values in the paper.
+SETTINGS = {
+    "hidden": 0.0, "noise": 0.0, "dropout": 0.0, "smoothing": 0.0, "batch": 100, "lr": 2e-4,
+    "cosine": False, "draws": 12,
+}  # fmt: skip
 
-    def __init__(self, share: float) -> None:
+
+class NoisyPixels(nn.Module):
+    """Set a share of the pixels to the background and add Gaussian noise, in training."""
+
+    def __init__(self, hidden: float, noise: float) -> None:
         super().__init__()
-        self.share = share
+        self.hidden = hidden
+        self.noise = noise
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the images. The background is −1."""
-        if not self.training:
-            return x
-        return x.masked_fill(torch.rand_like(x) < self.share, -1)
+        if self.training and self.hidden:
+            x = x.masked_fill(torch.rand_like(x) < self.hidden, -1)
+        return x + self.noise * torch.randn_like(x) if self.training and self.noise else x
 
 
 def make_encoder(
-    n_features: int, n_outputs: int, dropout: float = 0.0, hidden: float = 0.0
+    n_features: int, n_outputs: int, dropout: float, hidden: float, noise: float
 ) -> nn.Module:
     """Return the paper's ReLU network with layers 784-1024-1024-n_outputs, without batch norm."""
     network = MLPEncoder(n_features, n_outputs, (1024, 1024), batch_norm=False, dropout=dropout)
-    return nn.Sequential(HiddenPixels(hidden), network) if hidden else network
+    return nn.Sequential(NoisyPixels(hidden, noise), network) if hidden or noise else network
 
 
 class Checkpoint(Callback):
@@ -142,21 +151,26 @@ def load(path: Path) -> dict[str, Any] | None:
 def encoder_of(cell: dict[str, Any], checkpoint: Path, device: str) -> MIGEEncoder:
     """Return the estimator of one run."""
     method = METHODS[cell["method"]]
-    mode, dropout = clone(method.mode), 0.0
+    setting = {**SETTINGS, **cell}
+    mode = clone(method.mode).set_params(
+        label_smoothing=setting["smoothing"], n_prediction_samples=setting["draws"]
+    )
     if method.tuned == "dropout":
-        dropout = cell["strength"]
+        setting["dropout"] = cell["strength"]
     elif method.tuned is not None:
         mode.set_params(**{method.tuned: cell["strength"]})
     label = " ".join(str(value) for value in cell.values())
     return MIGEEncoder(
         method.n_components,
         mode=mode,
-        encoder=partial(make_encoder, dropout=dropout, hidden=cell.get("hidden", 0.0)),
+        encoder=partial(make_encoder, **{k: setting[k] for k in ("dropout", "hidden", "noise")}),
         mixed_precision=cell["mixed"],
         optimizer=partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True),
-        lr=2e-4,
-        lr_schedule=ExponentialDecay(0.96, 2),
-        batch_size=100,
+        lr=setting["lr"],
+        lr_schedule=(
+            CosineDecay(cell["epochs"]) if setting["cosine"] else ExponentialDecay(0.96, 2)
+        ),
+        batch_size=setting["batch"],
         max_epochs=cell["epochs"],
         callbacks=[WeightAveraging(0.999), Checkpoint(str(checkpoint), cell["epochs"], label)],
         device=device,

@@ -250,6 +250,8 @@ def shuffles(n: int) -> list[int]:
 def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
     own, others = shuffled[0], shuffled[1:]
     n = len(own)
+    if n == 1:  # a single row cannot be shuffled
+        return own
     means = torch.logsumexp(others, 1) - math.log(n)
     log_mean = torch.logsumexp(means, 0) - math.log(len(means))
     if is_density and len(means) > 1:

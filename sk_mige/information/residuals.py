@@ -252,7 +252,8 @@ def log_margins(
     ):
         limit = outlying_distance(known - known[n // 2])
         (column, slope), (known, _) = (_shortened(v, known[n // 2], limit) for v in (column, known))
-        low, high = (place - m).clamp(0, n - 1), (place + m).clamp(0, n - 1)
+        # Beyond the last value, the window contains at least one spacing.
+        low, high = (place - m).clamp(0, n - 2), (place + m).clamp(0, n - 1)
         width = (known[high] - known[low]).clamp_min(1e-300)
         density = (high - low) / (n * width)
         outside = (column - column.clamp(known[0], known[-1])).abs()

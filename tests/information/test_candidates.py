@@ -240,6 +240,23 @@ def test_spacings_describe_the_density_of_a_heavy_tail() -> None:
     assert abs(float(errors.mean())) < 0.3
 
 
+@pytest.mark.parametrize("n", [2, 4, 8, 9])
+def test_spacings_of_few_rows_give_a_positive_density_everywhere(n: int) -> None:
+    known = draws(n, 1).sort(0).values
+    z = torch.linspace(-9, 9, 101, dtype=torch.float64)[:, None]
+    assert log_margins(torch.cat([z, known]), known).isfinite().all()
+
+
+@pytest.mark.parametrize("n", [10, 12])
+def test_the_weights_of_candidates_for_few_rows_have_the_sum_1(n: int) -> None:
+    for seed in range(4):
+        x, noise = draws(2, n, 1, seed=seed)
+        y = 0.8 * x + 0.6 * noise
+        pair = gaussianize_ranks(x), gaussianize_ranks(y)
+        found = choose_information(*pair, ("gaussian", "elliptical", "additive"), numbers=(x, y))
+        assert sum(e.weight for e in found.candidates) == pytest.approx(1)
+
+
 def test_an_additive_relation_may_have_either_direction() -> None:
     x, noise = torch.rand(2, 1000, 1, generator=torch.Generator().manual_seed(0)).double()
     y = x + noise

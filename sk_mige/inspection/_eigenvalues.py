@@ -76,7 +76,7 @@ class EigenvalueDisplay(Display):
         -------
         EigenvalueDisplay
         """
-        fitted = find_part(estimator, "eigenvalues_", "an SSGEScoreEstimator or contain one")
+        fitted = find_part(estimator, "n_eigen_", "an SSGEScoreEstimator or contain one")
         values = fitted.eigenvalues_
         # A ridge also uses eigenvalues below rounding errors.
         kept = min(fitted.n_eigen_, len(values))
@@ -140,9 +140,10 @@ class EigenvalueDisplay(Display):
         """
         ax = self._set_axes(ax)
         style = {"marker": ".", "linestyle": "none", **line_kw}
-        number = np.arange(1, len(self.eigenvalues) + 1)
+        values = np.asarray(self.eigenvalues)
+        number = np.arange(1, len(values) + 1)
         # Eigenvalues below rounding errors would stretch the logarithmic axis.
-        shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
+        shown = np.where(values > 1e-16, values, np.nan)
         n = self.n_eigen
         (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})
         (self.rest_,) = ax.plot(
@@ -150,7 +151,7 @@ class EigenvalueDisplay(Display):
         )
         self.cutoff_ = self.alpha_ = None
         if n < len(number):
-            share = self.eigenvalues[:n].sum()
+            share = values[:n].sum()
             label = f"{n} of {len(number)}: {100 * share:.4g} % of the sum"
             self.cutoff_ = ax.axvline(n + 0.5, color="k", linestyle=":", label=label)
         if 0 < self.alpha < np.inf:

@@ -206,11 +206,14 @@ class InformationPlaneDisplay(Display):
         style = {"marker": "o", "linewidth": 1, **line_kw}
         (self.line_,) = ax.plot(self.information_x, self.information_y, **style)
         points = zip(self.information_x, self.information_y, strict=True)
+        labels = [] if self.labels is None else self.labels
         self.texts_ = [
             ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
-            for label, point in zip(self.labels or [], points, strict=False)
+            for label, point in zip(
+                [] if self.labels is None else self.labels, points, strict=False
+            )
         ]
-        if self.labels:
+        if self.texts_:
             ax.margins(0.2)  # room for the labels of the outermost points
         self.limit_ = None
         if self.entropy_y is not None:

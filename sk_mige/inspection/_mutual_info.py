@@ -181,7 +181,8 @@ class MutualInfoDisplay(Display):
             for name, values in (self.candidates or {}).items()
         }
         style = {"marker": "o", "color": "k", "capsize": 3, "zorder": 3, "label": "estimate"}
-        values = np.where(np.isfinite(self.mutual_info), self.mutual_info, np.nan)
+        values = np.array(self.mutual_info, dtype=np.float64)
+        values[~np.isfinite(values)] = np.nan
         self.errorbar_ = ax.errorbar(
             self.n_samples, values, **self._errors(values), **{**style, **errorbar_kw}
         )
@@ -202,8 +203,9 @@ class MutualInfoDisplay(Display):
         """Return lengths of the error bars. Bars with an infinite end are arrows."""
         if self.interval is None:
             return {}
-        low, high = (np.abs(end - values) for end in self.interval.T)
-        unbounded = ~np.isfinite(self.interval[:, 1])
+        ends = np.asarray(self.interval, dtype=np.float64).T
+        low, high = np.abs(ends - values)
+        unbounded = ~np.isfinite(ends[1])
         high = np.where(unbounded, 0.1 * np.nanmax(np.abs(values)), high)
         return {"yerr": np.nan_to_num([low, high], posinf=0.0), "lolims": unbounded}
 

@@ -167,14 +167,15 @@ class ScoreCVDisplay(Display):
         if self.best is not None:
             _, value, loss = self.best
             (self.best_,) = ax.plot(value, loss, "k*", markersize=11, label="chosen", zorder=3)
-        ax.set(xscale="log", xlabel=AXES[self.param], ylabel="held-out loss")
+        ax.set(xscale="log", xlabel=AXES.get(self.param, self.param), ylabel="held-out loss")
         self._limit_losses(ax)
         ax.legend(frameon=False, title="bandwidth")
         return self
 
     def _limit_losses(self, ax: Axes) -> None:
         """Limit the axis of the losses, because bad candidates have far larger losses."""
-        finite = np.concatenate([loss[np.isfinite(loss)] for loss in self.losses.values()])
+        losses = np.concatenate(list(self.losses.values()))
+        finite = losses[np.isfinite(losses)]
         low, high = finite.min(), np.quantile(finite, 0.6)
         if self.base_loss is not None and np.isfinite(self.base_loss):
             low, high = min(low, self.base_loss), max(high, self.base_loss)

@@ -165,15 +165,16 @@ class ScoreFieldDisplay(Display):
         """
         ax = self._set_axes(ax)
         drawn = list(self.features)
+        samples, points, scores = map(np.asarray, (self.samples, self.points, self.scores))
         self.scatter_ = ax.scatter(
-            *self.samples[:, drawn].T, **{"s": 4, "color": "C0", "alpha": 0.4, **(scatter_kw or {})}
+            *samples[:, drawn].T, **{"s": 4, "color": "C0", "alpha": 0.4, **(scatter_kw or {})}
         )
         self.quiver_ = ax.quiver(
-            *self.points[:, drawn].T,
-            *self.scores[:, drawn].T,
+            *points[:, drawn].T,
+            *scores[:, drawn].T,
             **{"angles": "xy", "width": 0.004, **(quiver_kw or {})},
         )
-        names = self.feature_names or [f"x{i}" for i in range(self.samples.shape[1])]
+        names = self.feature_names or [f"x{i}" for i in range(samples.shape[1])]
         ax.set(xlabel=names[drawn[0]], ylabel=names[drawn[1]])
         return self
 

@@ -161,9 +161,10 @@ class TrainingCurveDisplay(Display):
         panels = self._panels(ax)
         self.lines_ = {}
         for key, values in self.curves.items():
-            known = np.isfinite(values)
+            own = np.asarray(values, dtype=np.float64)
+            known = np.isfinite(own)
             (self.lines_[key],) = panels[_panel(key)].plot(
-                self.epochs[known], values[known], **{"label": _label(key), **line_kw}
+                np.asarray(self.epochs)[known], own[known], **{"label": _label(key), **line_kw}
             )
         for panel in set(panels.values()):
             keys = [key for key, line in self.lines_.items() if line.axes is panel]

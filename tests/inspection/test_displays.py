@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,10 +15,17 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mige import MIGEEncoder, SlicedScoreMatching, SSGEScoreEstimator, inspection
+from sk_mige import (
+    MIGEEncoder,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SteinScoreEstimator,
+    inspection,
+)
 from sk_mige.inspection import (
     EigenvalueDisplay,
     InformationPlaneDisplay,
+    MutualInfoDisplay,
     RepresentationDisplay,
     ScoreCVDisplay,
     ScoreFieldDisplay,
@@ -93,5 +101,25 @@ def test_displays_find_the_estimator_in_searches_and_pipelines(
 
 def test_an_estimator_without_the_attribute_is_refused(X: np.ndarray) -> None:
     network = SlicedScoreMatching(hidden_layer_sizes=(4,), max_epochs=1).fit(X)
-    with pytest.raises(TypeError, match="SlicedScoreMatching, which has no eigenvalues_"):
+    with pytest.raises(TypeError, match="SlicedScoreMatching, which has no n_eigen_"):
         EigenvalueDisplay.from_estimator(network)
+    stein = SteinScoreEstimator().fit(X)
+    with pytest.raises(TypeError, match="SteinScoreEstimator, which has no n_eigen_"):
+        EigenvalueDisplay.from_estimator(stein)
+
+
+GIVEN: list[tuple[type, dict[str, Any]]] = [
+    (EigenvalueDisplay, {"eigenvalues": [0.7, 0.3], "n_eigen": 1}),
+    (InformationPlaneDisplay, {"information_x": [1.0], "information_y": [0.5], "labels": ["a"]}),
+    (MutualInfoDisplay, {"n_samples": [9], "mutual_info": [1.0], "interval": [[0.5, np.inf]]}),
+    (ScoreCVDisplay, {"param": "alpha", "values": [0.1, 1.0], "losses": {1.0: [2.0, np.inf]}}),
+    (ScoreFieldDisplay, {"samples": [[0.0, 1.0]], "points": [[0.0, 1.0]], "scores": [[1.0, 0.0]]}),
+    (TrainingCurveDisplay, {"epochs": [1, 2], "curves": {"train_loss": [1.0, np.nan]}}),
+]
+
+
+@pytest.mark.parametrize(("display", "numbers"), GIVEN)
+def test_given_numbers_may_be_lists_or_arrays(display: Any, numbers: dict[str, Any]) -> None:
+    arrays = {k: np.array(v) if isinstance(v, list) else v for k, v in numbers.items()}
+    limits = [display(**each).plot().ax_.axis() for each in (numbers, arrays)]
+    assert limits[0] == limits[1]

@@ -209,9 +209,7 @@ class InformationPlaneDisplay(Display):
         labels = [] if self.labels is None else self.labels
         self.texts_ = [
             ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
-            for label, point in zip(
-                [] if self.labels is None else self.labels, points, strict=False
-            )
+            for label, point in zip(labels, points, strict=False)
         ]
         if self.texts_:
             ax.margins(0.2)  # room for the labels of the outermost points

@@ -30,7 +30,7 @@ def seeds():
 
 @settings(max_examples=5)
 @given(
-    seed=st.integers(0, 2**31 - 4),
+    seed=st.integers(0, 2**31 - 6),
     d=st.integers(2, 12),
     n=st.sampled_from([100, 200, 400]),
     log_condition=st.floats(0, 1),
@@ -40,16 +40,16 @@ def test_gaussians_are_estimated_with_an_error_of_order_d_over_n(seed, d, n, log
     """The estimation of mean and covariance adds an error of about (d + 2) / n.
 
     In a few per cent of the samples, a correction to the Gaussian validates better by chance. A
-    single error is then up to 12 (d + 2) / n, so the errors of three samples are averaged.
+    single error can then be 25 (d + 2) / n, so the median of five samples is tested.
     """
     errors = []
-    for k in range(3):
+    for k in range(5):
         X, exact = make_gaussian(
             n, d, mean="random", condition_number=10**log_condition, random_state=seed + k
         )
         fresh = exact.sample(400, random_state=1)
         errors.append(relative_error(SSGEScoreEstimator().fit(X).transform(fresh), exact(fresh)))
-    assert np.mean(errors) < 8 * (d + 2) / n
+    assert np.median(errors) < 8 * (d + 2) / n
 
 
 def test_the_error_falls_with_the_number_of_samples_as_its_inverse():
@@ -138,6 +138,7 @@ def test_projected_scores_converge_to_the_best_function_of_the_projection(n_land
     assert errors[1] < 0.15
 
 
+@pytest.mark.filterwarnings("ignore:.*interquartile ranges from the median")
 @settings(max_examples=10)
 @given(seed=seeds())
 def test_the_order_of_the_samples_does_not_matter(seed):

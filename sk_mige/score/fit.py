@@ -389,7 +389,7 @@ def _choose(
         kernel = variant.kernels[0]
         return (_losses_of_fold(*fold(k, variant.shrinkage), kernel) for k in range(N_FOLDS))
 
-    return _best_variant(_suitable_variants(x, settings, few), losses_of, x.shape[1])
+    return _best_variant(_suitable_variants(x, settings, few), losses_of)
 
 
 def choose_over_landmarks(
@@ -417,7 +417,7 @@ def choose_over_landmarks(
         sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
         return fold_losses(ex, orthonormal_sections(ex.matrices_at(sq).values), sums, ALPHAS)
 
-    return _best_variant(_suitable_variants(x, settings), losses_of, x.shape[1])
+    return _best_variant(_suitable_variants(x, settings), losses_of)
 
 
 def _suitable_variants(
@@ -425,10 +425,13 @@ def _suitable_variants(
 ) -> tuple[ScoreSettings, ...]:
     """Return the settings to compare, with a shrinkage of 1 only if there are separate groups.
 
-    With few rows, another whitening would take longer than it gains.
+    With few rows, another whitening would take longer than it gains. In one dimension, only the
+    first variant is suitable, because the losses of rough kernels vary too much.
     """
     variants, kinds = settings.variants, len(settings.kernels)
-    if few or len(variants) == kinds or x.shape[1] == 1:
+    if x.shape[1] == 1:
+        return variants[:1]
+    if few or len(variants) == kinds:
         return variants[:kinds]
     _, labels = separate_groups(x)
     return variants if bool((labels != labels[0]).any()) else variants[:kinds]
@@ -437,14 +440,12 @@ def _suitable_variants(
 def _best_variant(
     variants: tuple[ScoreSettings, ...],
     losses_of: Callable[[ScoreSettings], Iterator[Tensor]],
-    n_features: int,
 ) -> tuple[ScoreSettings, float]:
     """Choose kernel, shrinkage and strength by held-out losses, with a preference for the first.
 
     Another variant replaces the first only if its loss is lower by two standard errors of the
     difference. Variants with the first shrinkage are not tried if the first variant does not
-    improve on the base alone. In one dimension, only the first variant is tried, because the losses
-    of rough kernels vary too much.
+    improve on the base alone.
 
     Two bounds on the mean over three folds make some of the fits unnecessary.
 
@@ -461,7 +462,7 @@ def _best_variant(
         if whitened_once and sum(not bool((part < part[-1]).any()) for part in first) == 2:
             return chosen, math.inf
     alpha, least = _best_alpha(torch.stack(first))
-    for other in others if n_features > 1 else ():
+    for other in others:
         if math.isinf(alpha) and other.shrinkage == chosen.shrinkage:
             continue
         found: list[Tensor] = []

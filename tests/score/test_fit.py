@@ -288,7 +288,7 @@ def test_skipped_folds_do_not_change_the_choice():
             comparable = alpha < float("inf") or variant.shrinkage == 1.0
             if comparable and clear_gain(least, lower):
                 chosen, alpha, least = variant, strength, lower
-        assert fit._best_variant(variants, losses_of, 2) == (chosen, alpha)
+        assert fit._best_variant(variants, losses_of) == (chosen, alpha)
     assert computed < 0.8 * 200 * 9
 
 

@@ -45,6 +45,7 @@ def hiding(made: dict[str, Any], share: float) -> dict[str, Any]:
     [
         ("MIGE-IB", {}),
         ("MIGE-IB", {"hidden": 0.1, "noise": 0.1, "smoothing": 0.1, "cosine": True}),
+        ("MIGE-IB, implicit, K = 16", {"adversarial": 0.2}),
         ("DVB", {}),
         ("MINE-IB", {}),
         ("Dropout", {}),
@@ -117,6 +118,38 @@ def test_pixels_are_hidden_in_training_only() -> None:
     torch.manual_seed(0)
     assert (layer(images) == -1).double().mean() == pytest.approx(0.25, abs=0.01)
     assert layer.eval()(images) is images
+
+
+class LinearNet:
+    """Network with the predictions (x₁, x₂) for two classes."""
+
+    module_ = torch.nn.Identity()
+
+    def infer(self, x: torch.Tensor) -> Any:
+        from sk_mige.networks import Code
+
+        return Code(x, prediction=x)
+
+
+def test_adversarial_noise_increases_the_cross_entropy_of_training_images() -> None:
+    from table3_training import AdversarialNoise
+
+    images, target = torch.zeros(2, 2), torch.tensor([0, 1])
+    AdversarialNoise(0.5).on_batch_begin(LinearNet(), batch=(images, target), training=True)
+    size = images.abs()
+    assert torch.equal(images.sign(), torch.tensor([[-1.0, 1.0], [1.0, -1.0]]))
+    assert torch.equal(size[:, 0], size[:, 1])
+    assert (size < 0.5).all()
+
+
+def test_adversarial_noise_leaves_test_images_and_the_range_of_pixels() -> None:
+    from table3_training import AdversarialNoise
+
+    images, target = torch.ones(3, 2), torch.tensor([0, 1, 1])
+    AdversarialNoise(0.5).on_batch_begin(LinearNet(), batch=(images, target), training=False)
+    assert torch.equal(images, torch.ones(3, 2))
+    AdversarialNoise(0.5).on_batch_begin(LinearNet(), batch=(images, target), training=True)
+    assert images.max() == 1
 
 
 def test_differences_are_paired_by_image() -> None:

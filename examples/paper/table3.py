@@ -15,9 +15,10 @@ each of four strengths. The chosen strength has the fewest errors on the remaini
 images.
 
 ``--set`` changes settings for all methods: the share of hidden pixels, the standard deviation of
-noise on the pixels, dropout, label smoothing, the batch size, the learning rate, a cosine schedule,
-and the number of draws of z for predictions. Hidden pixels have the value of the background. With
-``--set``, ``--tune`` trains each method once, with the chosen strength.
+noise on the pixels, the largest adversarial noise, dropout, label smoothing, the batch size, the
+learning rate, a cosine schedule, and the number of draws of z for predictions. Hidden pixels have
+the value of the background. With ``--set``, ``--tune`` trains each method once, with the chosen
+strength.
 
 The next call continues an interrupted run after the last finished epoch. The results of each
 trained network are a line of docs/results/cells/table3.jsonl.

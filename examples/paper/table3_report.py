@@ -21,8 +21,9 @@ OURS = ("MIGE-IB, by classes", "MIGE-IB", "MIGE-IB, implicit, K = 16")
 
 
 NAMES = {
-    "hidden": "hidden pixels", "noise": "noise", "smoothing": "label smoothing",
-    "batch": "batch size", "lr": "learning rate", "draws": "more draws",
+    "hidden": "hidden pixels", "noise": "noise", "adversarial": "adversarial noise",
+    "smoothing": "label smoothing", "batch": "batch size", "lr": "learning rate",
+    "draws": "more draws",
 }  # fmt: skip
 
 

@@ -56,8 +56,8 @@ PAPER = {
 
 # Settings of training that a run can change, with the values in the paper.
 SETTINGS = {
-    "hidden": 0.0, "noise": 0.0, "dropout": 0.0, "smoothing": 0.0, "batch": 100, "lr": 2e-4,
-    "cosine": False, "draws": 12,
+    "hidden": 0.0, "noise": 0.0, "adversarial": 0.0, "dropout": 0.0, "smoothing": 0.0,
+    "batch": 100, "lr": 2e-4, "cosine": False, "draws": 12,
 }  # fmt: skip
 
 
@@ -82,6 +82,36 @@ def make_encoder(
     """Return the paper's ReLU network with layers 784-1024-1024-n_outputs, without batch norm."""
     network = MLPEncoder(n_features, n_outputs, (1024, 1024), batch_norm=False, dropout=dropout)
     return nn.Sequential(NoisyPixels(hidden, noise), network) if hidden or noise else network
+
+
+class AdversarialNoise(Callback):
+    r"""Add noise to training images in the direction that increases the cross-entropy L.
+
+    .. math:: x \leftarrow x + \epsilon \, \mathrm{sign}(\nabla_x L), \qquad
+              \epsilon \sim U(0, \epsilon_{\max})
+
+    Each image has its own ε. The pixels remain between −1 and 1. The cross-entropy uses one draw of
+    z (Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015).
+    """
+
+    def __init__(self, largest: float) -> None:
+        self.largest = largest
+
+    def on_batch_begin(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Change the images of a training batch in place."""
+        if not training or not self.largest:
+            return
+        images, target = batch
+        x = images.detach().clone().requires_grad_()
+        net.module_.train()
+        prediction = net.infer(x).prediction
+        target = target.to(prediction.device).expand(prediction.shape[:-1])
+        loss = nn.functional.cross_entropy(prediction.flatten(0, -2), target.flatten())
+        (gradient,) = torch.autograd.grad(loss, x)
+        size = self.largest * torch.rand(len(images), 1, device=images.device)
+        images.add_(size * gradient.sign()).clamp_(-1, 1)
 
 
 class Checkpoint(Callback):
@@ -172,7 +202,11 @@ def encoder_of(cell: dict[str, Any], checkpoint: Path, device: str) -> MIGEEncod
         ),
         batch_size=setting["batch"],
         max_epochs=cell["epochs"],
-        callbacks=[WeightAveraging(0.999), Checkpoint(str(checkpoint), cell["epochs"], label)],
+        callbacks=[
+            AdversarialNoise(setting["adversarial"]),
+            WeightAveraging(0.999),
+            Checkpoint(str(checkpoint), cell["epochs"], label),
+        ],
         device=device,
         random_state=cell["seed"],
     )

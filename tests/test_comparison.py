@@ -63,6 +63,7 @@ def predicts() -> None:
     assert model.predict_proba(X).shape == (120, 2)
     assert model.score(X, y) == np.mean(model.predict(X) == y)
     assert not hasattr(fitted(), "predict")
+    assert fitted().score(X) >= 0
 
 
 def continues() -> None:

@@ -8,8 +8,8 @@ the image, I(x; z). Each point is a bottleneck with a different β.
 
 # %%
 # Ten bottlenecks with four-dimensional z are trained. If β is large from the start, training can
-# get stuck at an encoder whose z does not depend on x. :class:`~sk_mige.training.BetaWarmup`
-# therefore increases β over the first ten epochs.
+# stop at an encoder whose z does not depend on x. :class:`~sk_mige.training.BetaWarmup` therefore
+# increases β over the first ten epochs.
 
 import matplotlib.pyplot as plt
 import numpy as np

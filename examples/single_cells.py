@@ -94,7 +94,7 @@ def representation(method, n_components, seed):
 # ------------
 #
 # The linear probe uses the types of all training cells, or of only 50 cells. ``score`` needs no
-# types, and is computed on the cells for the choice.
+# types, and is computed from the cells that are used to choose an encoder.
 
 
 @Memory(PROGRESS, verbose=0).cache
@@ -117,8 +117,8 @@ def measure(method, n_components, seed):
 
 
 # %%
-# For each split, the encoder with the highest ``score`` is one more line of the table. UMAP is
-# compared only in two dimensions.
+# A further line of the table is the encoder with the highest ``score``, chosen separately for each
+# split. UMAP is compared only in two dimensions.
 
 rows, compared = [], []
 for n_components in (2, 10):

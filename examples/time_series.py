@@ -160,7 +160,8 @@ def measure(data, method, seed):
 
 
 # %%
-# For each split, the encoder with the highest ``score`` is a further line of the table.
+# A further line of the table is the encoder with the highest ``score``, chosen separately for each
+# split.
 
 rows, compared = [], []
 for data in DATA:
@@ -205,10 +206,10 @@ draw_differences("time_series", drawn, ("dataset", "feature"), "points more than
 # by less than three points, but two crops are less accurate than all values. With five labels per
 # class, all values and MiniRocket are more accurate than PCA and the encoders.
 #
-# The next table lists the effective rank, and ``score`` in nats. On leaves, ``score`` chooses the
-# default network, one of the least accurate encoders. ``score`` increases with all information that
-# the values of a series share, including the information that an augmentation removes. Do not
-# choose an augmentation by ``score``.
+# The next table lists the effective rank, and ``score`` in nats. On leaves and movements, ``score``
+# chooses the default network, which has the lowest mean accuracy of all encoders. ``score``
+# increases with all information that the values of a series share, including the information that
+# an augmentation removes. Do not choose an augmentation by ``score``.
 #
 # .. results:: time_series
 #    :metric: effective rank; score

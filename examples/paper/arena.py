@@ -2,7 +2,7 @@
 
     python examples/paper/arena.py --quick                # every method in small: some minutes
     python examples/paper/arena.py --tune --minutes 10    # choose settings on training images
-    python examples/paper/arena.py --minutes 120 --seeds 0 1 2   # two hours a method and seed
+    python examples/paper/arena.py --minutes 120 --seeds 0 1 2   # two hours per method and seed
 
 The next call continues an interrupted run after the last finished epoch. On a CPU, minutes are
 processor time divided by the number of threads, so other programs do not change the results. On a
@@ -163,7 +163,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=5000, help="training images that test "
                         "the settings in --tune")  # fmt: skip
     parser.add_argument("--tune", action="store_true", help="measure all settings of each method "
-                        "with seed 0; later runs use the best one")  # fmt: skip
+                        "with the first seed; later runs use the best setting")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a small run without a results file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")

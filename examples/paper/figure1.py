@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="all repeats, as in the documentation")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--cells", type=Path, help="file of finished cells, which are skipped")
-    parser.add_argument("--output", type=Path, help="file of results, beside the pictures")
+    parser.add_argument("--output", type=Path, help="file of results; pictures in its folder")
     args = parser.parse_args()
     name = "figure1" if args.full else "figure1-quick"
     folder = ROOT / "docs" / "results" if args.full else Path()

@@ -176,14 +176,14 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
                         metavar="METHOD", help=f"one or more of {', '.join(METHODS)}")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=epochs, help=f"default {epochs}")
     parser.add_argument("--probe-epochs", type=int, help="default 20")
-    parser.add_argument("--probe-lr", type=float, help="default 1e-3: ten times Deep InfoMax's, "
-                        "whose probes are trained for 150 epochs or more")  # fmt: skip
+    parser.add_argument("--probe-lr", type=float, help="default 1e-3; Deep InfoMax uses 1e-4 and "
+                        "trains probes for 150 epochs or more")  # fmt: skip
     parser.set_defaults(probe_epochs=USUAL["probe_epochs"], probe_lr=USUAL["probe_lr"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--subset", type=int, help="number of images of each part")
     parser.add_argument("--size", type=int, help="height and width in pixels after resizing")
-    parser.add_argument("--held-out", type=int, default=0, help="test on so many training "
-                        "images that are removed from training; no results")  # fmt: skip
+    parser.add_argument("--held-out", type=int, default=0, help="number of training images that "
+                        "replace the test images; docs/results is not changed")  # fmt: skip
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument(

@@ -113,9 +113,9 @@ class MIGEEncoder(
         ``kernel`` and the projection parameters are used. A projection applies to x, never to z. If
         ``random_state`` of the score estimator is None, ``random_state`` of the encoder is used.
 
-        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The spectral cut-off
-        of the paper [1]_ is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
-        estimates scores uses this cut-off by default.
+        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. For a spectral
+        cutoff, as in the paper [1]_, use ``SSGEScoreEstimator(eigen_threshold=0.999)``. A
+        bottleneck that estimates scores uses the cutoff 0.999 by default.
 
         The parameter must be None if a method other than MIGE estimates the information. The
         default bottleneck does not estimate scores, so a score estimator has no effect and causes a
@@ -163,10 +163,9 @@ class MIGEEncoder(
         Fraction of the rows that ``fit`` holds out. ``history_`` records the loss of the held-out
         rows as ``valid_loss``, which callbacks such as ``EarlyStopping`` monitor. For a bottleneck,
         ``valid_loss`` is the negative log-likelihood of y. For InfoMax with a critic's bound of
-        I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE,
-        ``valid_loss`` is minus ``score`` of the held-out rows, in nats. The same holds for all
-        estimators of information with ``layer`` or with several views. For a custom loss,
-        ``valid_loss`` is the loss of the held-out rows.
+        I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE, ``valid_loss`` is
+        minus ``score`` of the held-out rows, in nats. The same holds for InfoMax with ``layer`` or
+        with several views. For a custom loss, ``valid_loss`` is the loss of the held-out rows.
     mixed_precision : bool, default=False
         Whether the encoder and the critic multiply matrices in bfloat16 during training.
         Convolutions are then faster on hardware that supports bfloat16, and slower on other
@@ -532,7 +531,7 @@ class MIGEEncoder(
         return values, values.shape[1]
 
     def _start(self, input_shape: tuple[int, ...] | None, n_targets: int) -> None:
-        """Make a new network and its trainer."""
+        """Create a new network and its trainer."""
         self._architecture = Architecture(
             n_features=self.n_features_in_,
             n_components=int(self.n_components),
@@ -964,7 +963,7 @@ class MIGEEncoder(
             return
         self._validate_params()  # parameters can have been set after fit
         self._device = device_of_stored(self.device)
-        # The network and its optimizer are made anew, with the current parameters.
+        # The network and its optimizer are created again, with the current parameters.
         self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})
         # A user's function may draw from global generators.
         apart = isinstance(self._architecture.encoder, str | nn.Module)

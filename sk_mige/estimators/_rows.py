@@ -54,7 +54,7 @@ FEWEST_AT_END, MOST_COLUMNS = 100, 30
 # times the difference of successive rows.
 FEWEST_IN_SERIES, NEAR, GROWTH = 200, 0.5, 1.4
 
-# Number of rows in a block, when constant rows are searched block by block.
+# Number of rows in a block. Blocks are read one by one to find out whether all rows are equal.
 BLOCK_ROWS = 256
 
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
@@ -63,7 +63,7 @@ FEWEST_STEPS = 16
 # Smallest range of the widest column, and largest absolute value, that are suitable for networks.
 NARROWEST, LARGEST = 1e-3, 1e17
 
-# Number of elements of the rows in which outliers are searched.
+# Largest number of elements of the rows in which outliers are searched.
 OUTLIER_ELEMENTS = 2**22
 
 
@@ -155,9 +155,10 @@ def _spaced_rows(X: Any) -> NDArray[Any]:
 def warn_of_ends(X: Any) -> None:
     """Warn about a column whose density is not zero at its smallest or largest value.
 
-    At such an end, the nearest eighth of the values is nearly uniform by the Kolmogorov-Smirnov
-    statistic. The spread of other columns is nearly as large as in all rows. At the end of a
-    ring, the spread is smaller.
+    The density is probably not zero under two conditions. The eighth of the values that is nearest
+    to the end is nearly uniform by the Kolmogorov-Smirnov statistic. In rows near the end, the
+    interquartile ranges of all other columns are at least 0.6 times the ranges in all rows. At the
+    end of a ring, these ranges are smaller.
     """
     rows = _spaced_rows(X[:, : MOST_COLUMNS + 1]).astype(np.float64)
     n = len(rows) // 8

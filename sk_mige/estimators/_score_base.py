@@ -48,8 +48,8 @@ AUTO_LANDMARKS = 1_000
 LARGEST_DENSE_ROWS, BYTES_OF_A_PAIR = 20_000, 40
 # Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
-# A warning is given if the noise exceeds NOISIER times the standard deviation of the rows. For few
-# rows, three standard errors of the standard deviation are added.
+# A warning is given if the noise exceeds NOISIER times the standard deviation of the rows, plus
+# three standard errors of the standard deviation.
 NOISIER = 1.25
 
 
@@ -291,8 +291,8 @@ class BaseScoreEstimator(ScoreTransformer):
         Warns
         -----
         UserWarning
-            If ``noise`` exceeds the standard deviation of a feature in the rows of the fit. Rows
-            with this noise vary at least as much as the noise.
+            If ``noise`` significantly exceeds 1.25 times the standard deviation of a feature in the
+            rows of the fit. Rows that contain the noise vary at least as much as the noise.
 
         References
         ----------
@@ -435,13 +435,13 @@ class BaseScoreEstimator(ScoreTransformer):
         Warns
         -----
         UserWarning
-            If more than 5 % of the chains have left the data or never moved from their starting
-            points. A chain has left the data if the :meth:`log_density` of its last point is far
-            below the log-density of every centre. Without a base, a chain has also left the data if
-            its last point is far from every centre. A warning is also given if t < 1. With
-            ``adjusted=False``, a warning is given if the mean acceptance probability would be below
-            0.4. A further warning is given if the variance of the chains significantly exceeds 1.5
-            times the variance of the centres.
+            If more than 5 % of the chains have left the data, or if more than 5 % never moved from
+            their starting points. A chain has left the data if the :meth:`log_density` of its last
+            point is far below the log-density of every centre. Without a base, a chain has also
+            left the data if its last point is far from every centre. A warning is also given if
+            t < 1. With ``adjusted=False``, a warning is given if the mean acceptance probability
+            would be below 0.4. A further warning is given if the variance of the chains
+            significantly exceeds 1.5 times the variance of the centres.
         """
         check_is_fitted(self, "_model")
         log_density = self._log_density()

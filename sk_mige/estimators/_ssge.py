@@ -42,8 +42,8 @@ from ._score_base import (
 )
 
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
-# A first batch of fewer than FEWEST_LANDMARKS rows is too small for a stream of more than
-# ROWS_PER_LANDMARK times as many rows.
+# A first batch of n < FEWEST_LANDMARKS rows is too small for a stream of more than
+# ROWS_PER_LANDMARK * n rows.
 FEWEST_LANDMARKS, ROWS_PER_LANDMARK = 100, 10
 
 
@@ -212,9 +212,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     only in a subspace, which the fit finds. A point outside the subspace has the score of the
     nearest point in the subspace. In a stream, the first batch determines the subspace.
 
-    A warning is given if a few values dominate the variance of a feature. An extreme value is more
-    than 100 interquartile ranges from the median, such as -9999 for a missing value. If rows with
-    extreme values are few, means and covariances are computed without these rows.
+    A warning is given if a few outliers, such as -9999 for a missing value, dominate the variance
+    of a feature. Outliers are more than 20 interquartile ranges from the median, and extreme values
+    are more than 100 interquartile ranges from the median. If rows with extreme values are few,
+    means and covariances are computed without these rows.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error.
@@ -372,8 +373,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _settings(self) -> ScoreSettings:
         names = ("n_eigen", "eigen_threshold", "alpha", "bandwidth", "whiten", "shrinkage", "base")
         given = {name: getattr(self, name) for name in (*names, "curl_free")}
-        # Convert NumPy scalars, for example of a search over np.linspace, because tensors reject
-        # them.
+        # Searches over np.linspace pass NumPy scalars, which tensors reject.
         return ScoreSettings(
             **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
             kernel="auto" if self.kernel == "auto" else resolve_kernel(self.kernel),
@@ -416,9 +416,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If most rows are far from the rows of the first call. This check needs at least 20 rows
-            and 20 landmarks. If the first call had fewer than 100 rows, and the stream has more
-            than ten times as many.
+            If most rows are far from the rows of the first call, provided that there are at least
+            20 rows and 20 landmarks. If the first call had fewer than 100 rows, and the stream has
+            more than ten times the rows of the first call.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -619,7 +619,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         used. Whitening and base are not used, because the joint kernel of a batch has no whitening
         and no base.
         """
-        self._validate_params()  # fit, which validates, is not called
+        self._validate_params()  # fit, which validates parameters, is not called
         self._warn_of_unused_parameters()
         kernel = "rbf" if self.kernel == "auto" else self.kernel
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)

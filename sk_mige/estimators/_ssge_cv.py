@@ -104,9 +104,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         ``Matern(nu=1.5)``. With "auto", the Matérn kernel is compared only with the factor 1,
         Tikhonov regularisation and ``curl_free=False``.
     cv : int, cross-validation splitter or iterable, default=5
-        Number of folds, splitter or splits. With a number, rows are assigned to folds at random
-        within strata of distance from the mean. The folds are deterministic and do not depend on
-        the order of the rows. Equal rows are in the same fold.
+        Number of folds, splitter or splits. With a number, rows are assigned to folds by fixed
+        random numbers within strata of distance from the mean. The folds do not depend on the
+        order of the rows. Equal rows are in the same fold.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, as in :class:`SSGEScoreEstimator`. If landmarks are needed, "auto"
         tries 1,000 and 2,000, and uses the number with the lower held-out loss. If 2,000 landmarks
@@ -134,9 +134,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - Among all candidates within half a standard error of the top candidate, the candidate with
           the smallest correction to the base is chosen. Larger corrections may diverge outside the
           data.
-        - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
-          if its loss exceeds the loss of the candidate chosen by the rules above by at most two
-          standard errors of the difference.
+        - If ``alphas`` contains infinity, the base alone is a candidate. The loss of the base is
+          compared with the loss of the candidate chosen by the rules above. The base is chosen
+          unless its loss is higher by more than two standard errors of the difference.
         - If the grid contains the default settings of :class:`SSGEScoreEstimator`, their mean loss
           is compared with the loss of the candidate chosen above. The settings with the lower loss
           are chosen.
@@ -345,7 +345,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _held_out(
         self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
     ) -> tuple[float, float]:
-        """Return minus the mean held-out loss, for standardised features and in input units."""
+        """Return minus the mean held-out loss in two units: of standardised features, and of X."""
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.

@@ -52,7 +52,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
     shrinkage_ : float
         Shrinkage intensity of the covariance, which is 1 if ``whiten=False``.
     mean_ : ndarray of shape (n_features,)
-        Mean of the samples.
+        Mean of the samples, without rows of extreme values.
     centers_ : ndarray of shape (n_samples, n_features)
         Samples.
     n_samples_seen_ : int

@@ -303,4 +303,4 @@ def _made(critic: Any, n_features: int, n_components: int) -> nn.Module:
             "critic must be a name, or a function of (n_features, n_components) that returns a "
             f"torch.nn.Module: {got}"
         )
-    return copy.deepcopy(made)  # the function may return a module that it keeps
+    return copy.deepcopy(made)  # the function may return the same module in every call

@@ -118,12 +118,11 @@ class InfoMax(InformationDescription):
         The value 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
         Scale of z. Mutual information does not depend on the scale of z, but the gradient
-        estimated by MIGE increases the scale. With "unit", the network ends with batch
-        normalisation without weights. With "input", the network ends with batch normalisation in
-        training. After training, ``fit`` maps z linearly to the units of x, as in PCA
-        (:func:`sk_mige.training.input_alignment`).
-        ``partial_fit`` does not change the linear map. If ``output_scale`` is None, training does
-        not fix the scale of z.
+        estimated by MIGE increases the scale. With "unit" and "input", the network ends with batch
+        normalisation without weights. With "input", ``fit`` also maps z linearly to the units of x
+        after training, as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does
+        not change the linear map. If ``output_scale`` is None, training does not fix the scale of
+        z.
 
     See Also
     --------

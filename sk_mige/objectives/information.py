@@ -75,10 +75,10 @@ class MIGE(Information):
     Parameters
     ----------
     x_scale : float, default=1.0
-        Weight of x relative to z in the kernel of the joint score, after x and z are scaled to the
-        same median distance. A joint score is estimated in InfoMax with one view and no ``layer``,
-        and in a bottleneck with ``head="deterministic"``. Without a joint score, ``x_scale`` must
-        be 1.
+        Weight of x relative to z in the kernel of the joint score of x and z. The weight applies
+        after x and z are scaled to the same median distance. The joint score is estimated in
+        InfoMax with one view and no ``layer``, and in a bottleneck with ``head="deterministic"``.
+        Without this joint score, ``x_scale`` must be 1.
     marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
 "classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck

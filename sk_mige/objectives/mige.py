@@ -189,7 +189,7 @@ def _within_classes(code: Code, y: Tensor | None) -> Tensor:
     assert y is not None
     ordered = y.sort().values
     size = torch.searchsorted(ordered, y, right=True) - torch.searchsorted(ordered, y)
-    entropy = -(size / len(y)).log().mean()  # of the rows' classes
+    entropy = -(size / len(y)).log().mean()  # H(y)
     return gaussian_mutual_info(*code.conditional, labels=y) - entropy
 
 

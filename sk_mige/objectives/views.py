@@ -93,8 +93,8 @@ class BarlowTwins(ViewInformation):
     .. math:: \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2, \qquad
               C = \mathrm{corr}(z_s, z_t)
 
-    With more than two views, the loss is the mean over pairs of views s < t. As in a
-    batch norm, the loss adds 1e-5 to each variance.
+    With more than two views, the loss is the mean over pairs of views s < t. As in a batch norm,
+    the loss adds 1e-5 to each variance.
 
     Parameters
     ----------
@@ -254,11 +254,11 @@ class SIGReg(ViewInformation):
               \big| \hat\varphi_{a^\top z_s}(t) - e^{-t^2/2} \big|^2 e^{-t^2/2}\, dt \Big]
 
     The second term is *sketched isotropic Gaussian regularisation* (SIGReg). SIGReg projects z to
-    random unit vectors a, and compares the characteristic function of each projection with that of
-    N(0, 1). The integral is the statistic of the Epps-Pulley test, and is computed by the
-    trapezoidal rule with 17 points. Each batch draws new unit vectors from torch's generator. A
-    batch needs memory for about 40 numbers per view, row and direction. The default parameters are
-    from the paper.
+    random unit vectors a. The characteristic function of each projection is compared with
+    :math:`e^{-t^2/2}`, the characteristic function of N(0, 1). The integral is the statistic of the
+    Epps-Pulley test, and is computed by the trapezoidal rule with 17 points. Each batch draws new
+    unit vectors from torch's generator. A batch needs memory for about 40 numbers per view, row and
+    direction. The default parameters are from the paper.
 
     Parameters
     ----------

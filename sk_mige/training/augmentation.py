@@ -41,9 +41,9 @@ class ImageAugmentation:
         fully connected layer, such as "conv", require the size given by ``input_shape``.
     scale : tuple of two floats, default=(0.2, 1.0)
         Smallest and largest area of a crop, as a fraction of the image's area. The area of a crop
-        is drawn uniformly between the two limits. The aspect ratio, divided by that of the image,
-        is log-uniform between 3/4 and 4/3. For areas above 3/4, the range is narrower, so that
-        every crop fits into the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
+        is drawn uniformly between the two limits. The aspect ratio, in units of the image's aspect
+        ratio, is log-uniform between 3/4 and 4/3. For areas above 3/4, the range is narrower, so
+        that every crop fits into the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
     flip : float, default=0.5
         Probability of a horizontal flip.
     jitter : float, default=0.4

@@ -182,7 +182,7 @@ class Checkpoint(Callback):
             )
 
     def _check_moments(self, optimizer: torch.optim.Optimizer) -> None:
-        """Raise ValueError for moments whose shapes would make a fused step end the process."""
+        """Raise ValueError for moments of wrong shapes, with which a fused step would crash."""
         for group in optimizer.param_groups:
             for weight in group["params"] if group.get("fused") else ():
                 for key, moment in optimizer.state[weight].items():

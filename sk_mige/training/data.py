@@ -24,8 +24,8 @@ class ArrayDataset(Dataset[Batch]):
     """Data set that returns whole batches of rows as float32 tensors.
 
     Indexing a whole batch with ``__getitems__`` is faster than stacking single rows. Indexing
-    copies the rows, so read-only arrays and memory maps work. Only the indexed rows
-    are converted to float32.
+    copies the rows, so read-only arrays and memory maps work. Only the indexed rows are converted
+    to float32.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class EqualBatchSampler(Sampler[list[int]]):
 def resident(
     rows: NDArray[Any] | Tensor | ItemRows, device: torch.device
 ) -> NDArray[Any] | Tensor | ItemRows:
-    """Convert rows to float32 or move rows to the GPU once, before training.
+    """Convert rows to float32, or move rows to the GPU, once before training.
 
     Rows are moved to the GPU if they need at most a quarter of the GPU's free memory. For larger
     data, each batch is indexed on the CPU and copied to the GPU. On a CPU, arrays of 8-byte values

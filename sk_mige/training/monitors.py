@@ -85,7 +85,7 @@ class Monitor(Shown):
         self.data_ = ArrayDataset(rows)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Compute and record the number once in ``every`` epochs."""
+        """Compute and record the number after every ``every`` epochs."""
         if net.finished_epochs % self.every:
             return
         # Modules may draw from the global generators even in evaluation mode.

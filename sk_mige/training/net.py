@@ -64,7 +64,7 @@ class EncoderNet(NeuralNet):
     read_rows : callable
         Function that validates inputs X and returns rows (n, d), for callbacks that evaluate codes.
     epochs_before : int
-        Number of finished epochs that the history lacks, such as epochs before the model was
+        Number of finished epochs that are not in the history, such as epochs before the model was
         loaded.
     run_start : int
         Number of finished epochs at the start of the current run.

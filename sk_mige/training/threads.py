@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sk_mige.information import ConcatenatedCritic
 
-# A new thread of Python must not read torch's default while another thread changes it.
+# A new thread of Python must not read torch's default while another thread changes the default.
 _LOCK = threading.Lock()
 # Largest number of floating-point operations of a step in one thread: about 30 ms of one core.
 # For a smaller step, more threads save little time, and slow down other processes.
@@ -41,7 +41,7 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
     Returns
     -------
     bool
-        Whether training uses one thread.
+        Whether a training step is small.
 
     Examples
     --------

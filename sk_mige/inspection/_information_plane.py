@@ -20,7 +20,7 @@ from sk_mige.networks.marginal import code_moments
 
 from ._display import Axes, Display, is_missing, last_step, require
 
-N_DRAWS = 16
+N_DRAWS = 16  # draws of z for I(y; z)
 # Number of elements of the largest array of a chunk: 32 MiB in float64.
 CHUNK_VALUES = 2**22
 # I(x; z) is estimated from at most MAX_ROWS rows, because the time is quadratic. I(y; z) is

@@ -21,8 +21,8 @@ class ScoreCVDisplay(Display):
     """Plot of the held-out Hyvärinen loss against a parameter, with a curve for each bandwidth.
 
     Each point is the smallest loss of all candidates with the same bandwidth and the same value of
-    the parameter. Create the display with :meth:`from_estimator`, or from given
-    losses with the constructor and :meth:`plot`.
+    the parameter. Create the display with :meth:`from_estimator`, or from given losses with the
+    constructor and :meth:`plot`.
 
     Parameters
     ----------

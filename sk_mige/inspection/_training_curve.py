@@ -176,7 +176,7 @@ class TrainingCurveDisplay(Display):
         return self
 
     def _panels(self, ax: Axes | None) -> dict[str, Axes]:
-        """Return the axes of each panel. If ``ax`` is not None, all panels share it."""
+        """Return the axes of each panel. If ``ax`` is not None, all panels share ``ax``."""
         names = list(dict.fromkeys(map(_panel, self.curves)))
         own = self._set_axes(ax)
         if ax is not None or len(names) == 1:

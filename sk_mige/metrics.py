@@ -351,7 +351,9 @@ def _numbers(X: Any) -> NDArray[Any]:
     except (TypeError, ValueError) as error:
         check_numbers(X, "X", error)
         if "contains NaN" in str(error):
-            error.add_note("Impute X first, and score the steps after an imputer")
+            error.add_note(
+                "Impute the missing values of X, and pass a pipeline without the imputer"
+            )
         raise
     if rows.ndim < 2:
         raise ValueError(

@@ -31,7 +31,7 @@ from sk_mige import SSGEScoreEstimator
 
 
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of X, and a boolean array that marks anomalies."""
+    """Return rows and a mask of the anomalies for each data set."""
     digits, cancer, wine = load_digits(), load_breast_cancer(), load_wine()
     found = {f"digits without {k}": (digits.data, digits.target == k) for k in (1, 4, 8)}
     found["breast cancer, malignant"] = (cancer.data, cancer.target == 0)

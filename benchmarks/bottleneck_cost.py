@@ -1,10 +1,10 @@
 """Time of an epoch with an information bottleneck, relative to the plain network.
 
 The network is that of the paper for MNIST, with layers of 784, 1024, 1024 and 256 units. A batch
-has 100 rows. The information is estimated by MIGE, a variational bound or MINE, in float32 and with
-bfloat16 products. All methods run alternately in one process, so other processes affect all methods
-equally. Times are processor times of one thread. Milliseconds are medians, and ratios are quotients
-of the shortest times.
+has 100 rows. The information is estimated by MIGE, a variational bound or MINE, with matrix
+products in float32 and in bfloat16. All methods run alternately in one process, so other processes
+affect all methods equally. Times are processor times of one thread. Milliseconds are medians, and
+ratios are quotients of the shortest times.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_cost.py
 """

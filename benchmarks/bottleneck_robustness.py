@@ -11,7 +11,7 @@ pixel by at most ε, within 0 to 1. The attacks are:
 - squares: 200 random changes of squares. A change is kept if it reduces the margin between the
   predicted probabilities. The attack uses no gradients.
 
-"all attacks" is the percentage of images that are classified correctly under every
+The result "all attacks" is the percentage of images that are classified correctly under every
 attack.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_robustness.py
@@ -49,7 +49,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the largest logit of a wrong class minus that of the true class."""
+    """Return the largest logit of a wrong class minus the logit of the true class."""
     true = logits.gather(-1, y[..., None])[..., 0]
     others = logits.scatter(-1, y[..., None], -torch.inf).amax(-1)
     return others - true
@@ -61,7 +61,7 @@ def of_mean_probability(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def of_margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the margin, which has a gradient even if probabilities are 0 or 1."""
+    """Return minus the margin, whose gradient is not 0 even if probabilities are 0 or 1."""
     return log_odds(logits, y.expand(len(logits), -1)).mean(0).sum()
 
 
@@ -133,7 +133,7 @@ def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
 def attacks(
     model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield names and attacked images, where several attacks can have the same name."""
+    """Yield the name of each attack and the attacked images. Two attacks have the name "PGD"."""
     yield "one step", gradient_attack(model, X, y, epsilon, LOSSES[0], steps=1, draws=1)
     for loss in LOSSES:
         yield "PGD", gradient_attack(model, X, y, epsilon, loss, **PGD)

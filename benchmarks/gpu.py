@@ -362,8 +362,7 @@ def graph(s: argparse.Namespace) -> list[dict]:
 
 
 def captured(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Capture a function of tensors in a CUDA graph, and return a function that replays the
-    graph."""
+    """Return a function that replays a CUDA graph of the given function."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -9,8 +9,8 @@ arrays are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)
 ``--part digits`` uses pairs of images of MNIST. The classes of a pair have a known joint
 distribution, so the information of the classes is known. An image determines its class, and the
 images are independent given the classes. The information of the images is therefore equal to that
-of the classes. The estimator receives 8 features of each image. Features can only lose
-information, so an estimate should be near the true value or below.
+of the classes. The estimator receives 8 features of each image. Features cannot have more
+information than the images, so an estimate should be near the true value or below.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--seeds 0 1 2]
     SK_MIGE_DATA=folder python benchmarks/mutual_info.py --part digits
@@ -286,7 +286,7 @@ def published() -> list[dict[str, Any]]:
 
 
 def draw(tasks: list[dict], picture: Path) -> None:
-    """Draw estimates with intervals against the truth, and their errors task by task."""
+    """Draw estimates with intervals against the truth, and the error of each task."""
     import matplotlib.pyplot as plt
 
     chosen_rows = [made for made in tasks if made["method"] == OWN and made["seed"] == 0]

@@ -44,7 +44,7 @@ def ssge(**parameters: Any) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(**{"eigen_threshold": 0.999, **parameters})
 
 
-# Settings of encoders, from useless to good.
+# Settings of encoders with low and high accuracies.
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "untrained": {"lr": 1e-9, "max_epochs": 1},
@@ -127,8 +127,8 @@ def information_in_values(z: Array, x: Array) -> float:
     """Gaussian information between the codes z of incomplete copies and other copies of rows x.
 
     For columns of unit variance and with covariance C, another copy has the covariance (C + I) / 4.
-    Given z, its covariance is (R + I) / 4, where R is the covariance of x given z. The information
-    is therefore (log det(C + I) - log det(R + I)) / 2.
+    Given z, another copy has the covariance (R + I) / 4, where R is the covariance of x given z.
+    The information is therefore (log det(C + I) - log det(R + I)) / 2.
     """
     half, x = len(z) // 2, x[:, x.std(0) > 1e-3]
     x = (x - x.mean(0)) / x.std(0)

@@ -8,7 +8,7 @@ equally:
 - for streams and queries, the products and the exponentials of the kernel alone.
 
 A ratio is the quotient of the shortest times. Times are processor times, which exclude waiting for
-other processes. Peak memory is that of a new process.
+other processes. Peak memory is measured in a new process, minus the peak memory of an idle process.
 
     OMP_NUM_THREADS=1 python benchmarks/score_speed.py [--only floor]
 """
@@ -82,7 +82,7 @@ def seconds(function: Callable[[], Any]) -> float:
 def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
     """Return the times of functions that are called alternately."""
     for function in functions.values():
-        function()  # memory and threads are warm
+        function()  # the first call allocates memory and starts threads
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(turns):
         for name, function in functions.items():
@@ -96,7 +96,7 @@ def ratio_of(above: list[float], below: list[float]) -> float:
 
 
 def peak_bytes(job: str) -> int:
-    """Return the peak memory of a job in a new process, less that of an idle process."""
+    """Return the peak memory of a job in a new process, minus that of an idle process."""
     peaks = []
     for name in (job, "nothing"):
         command = [sys.executable, __file__, "--job", name]
@@ -122,9 +122,9 @@ def run_job(name: str) -> None:
 
 
 def own_peak() -> int:
-    """Return the peak memory of this process, from Linux if possible.
+    """Return the peak memory of this process, from ``/proc`` if available.
 
-    The value of getrusage includes the peak of the parent process.
+    The value of ``getrusage`` includes the peak memory of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -318,10 +318,10 @@ def growth(rows: list[dict]) -> None:
 
 def selection(rows: list[dict]) -> None:
     """Compare cross-validation with single fits of a fixed strength."""
-    # The lean grid has one whitening and no gradient fields.
+    # The smaller grid has one whitening and no curl-free candidates.
     lean = {"shrinkages": ("auto",), "curl_free": (False,)}
-    # For columns of one scale, "auto" may choose the spherical whitening, which is a candidate
-    # already. Columns of different scales need two whitenings.
+    # For columns of one scale, "auto" may choose a shrinkage of 1, which is also in the grid. One
+    # whitening is then enough. Columns of different scales need two whitenings.
     for m, d, spread in ((512, 2, 1.0), (512, 64, 1.0), (512, 2, 10.0), (512, 64, 10.0)):
         X = normal(m, d, np.float64) * np.linspace(1.0, spread, d)
         dataset = f"M={m}, d={d}" + (", unlike scales" if spread > 1 else "")

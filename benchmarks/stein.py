@@ -111,7 +111,7 @@ def normal(rng: np.random.Generator, d: int, shift: object = 0.0, scale: float =
 
 
 def tests() -> dict[str, tuple]:
-    """Return score and rows of each test, under the null hypothesis and under alternatives."""
+    """Return score and sampler of each test, under the null hypothesis and alternatives."""
     made: dict[str, tuple] = {
         f"N(0, I), d = {d}": (np.negative, partial(normal, d=d)) for d in (1, 2, 10)
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-# Before torch, numpy or matplotlib are imported: small matrices in parallel workers are fastest on
-# one thread each, and pictures need no screen.
+# These variables must be set before torch, NumPy and matplotlib are imported. In parallel workers,
+# one thread is fastest for small matrices. The backend Agg draws figures without a screen.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -23,7 +23,8 @@ from . import simulated_device
 
 SIMULATED = pytest.StashKey[list[torch.library.Library]]()
 
-# The same examples in every run. `--hypothesis-profile explore` draws new ones, ten times as many.
+# By default, hypothesis draws the same examples in every run. With `--hypothesis-profile explore`,
+# hypothesis draws new examples, and ten times as many.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("repeatable")
@@ -65,9 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Raise an error before the first test if the device is missing."""
     name = config.getoption("--device")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise pytest.UsageError(
-            f"--device {name}: this torch sees no CUDA device; use --device cpu"
-        )
+        raise pytest.UsageError(f"--device {name}: torch finds no CUDA device; use --device cpu")
     if name == "simulated":
         config.stash[SIMULATED] = simulated_device.install()
 
@@ -82,7 +81,7 @@ def _device(config: pytest.Config) -> torch.device:
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
     """Return the device under test, with float32 products in full precision instead of TF32."""
-    torch.backends.cudnn.allow_tf32 = False  # for convolutions alone it is on as a rule
+    torch.backends.cudnn.allow_tf32 = False  # by default, convolutions use TF32
     return _device(pytestconfig)
 
 
@@ -105,7 +104,7 @@ def generator() -> torch.Generator:
 
 
 def _random_state() -> dict[str, Any]:
-    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - it is what is watched
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the fixture compares it
     state = {
         "numpy.random": (name, keys.tobytes(), *rest),
         "torch": torch.get_rng_state().numpy().tobytes(),
@@ -122,7 +121,7 @@ def global_random_state_untouched() -> Iterator[None]:
     yield
     after = _random_state()
     moved = [name for name in before if before[name] != after[name]]
-    assert not moved, f"the global random state moved: {', '.join(moved)}"
+    assert not moved, f"the global random state has changed: {', '.join(moved)}"
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from torch.utils import backend_registration
 from torch.utils._pytree import tree_flatten, tree_map
 
 NAME = "simulated"
-# Operations that may see both sides; of indexing alone the indices may come from the processor.
+# Operations on tensors of both devices. Operations of INDEXING also accept indices on the CPU.
 TRANSFERS = ("aten::copy_", "aten::_to_copy")
-# Those that torch makes of an empty tensor whose shape they change.
+# Functions that torch implements by changing the shape of an empty tensor.
 RESIZING = ("eye", "randperm", "linspace")
 INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
 
@@ -84,9 +84,9 @@ class _Module(backend_registration._DummyBackendModule):
 
 
 def install() -> list[torch.library.Library]:
-    """Register the device in torch for the rest of the process; the result must be kept."""
+    """Register the device in torch, and return libraries to keep for the rest of the process."""
     backend_registration._setup_privateuseone_for_python_backend(NAME, _Module())
-    for name in torch._C._dispatch_get_all_op_names():  # torch finds those that Python has seen
+    for name in torch._C._dispatch_get_all_op_names():  # access registers an operation
         namespace, _, name = name.partition("::")
         packet, _, overload = name.partition(".")
         if namespace == "aten" and hasattr(torch.ops.aten, packet):
@@ -103,8 +103,8 @@ def install() -> list[torch.library.Library]:
     return [fallback, aten]
 
 
-# Python cannot do as a card's kernels what these do within: values come to them from lists, and
-# a tensor changes its shape.
+# The following functions of torch read values of lists or change the shape of a tensor inside the
+# operation, which a backend in Python does not support. The functions are computed on the CPU.
 def _from_here(make: Any, data: Any, **options: Any) -> torch.Tensor:
     device = options.get("device")
     if device is None or torch.device(device).type != NAME or isinstance(data, SimulatedTensor):
@@ -156,5 +156,5 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return known[id(value)] if id(value) in known else SimulatedTensor(value)
 
     plain_args, plain_kwargs = tree_map(unwrapped, (args, kwargs))
-    with torch.inference_mode(False):  # whose tensors cannot be wrapped
+    with torch.inference_mode(False):  # inference tensors cannot be wrapped
         return tree_map(wrapped, operation(*plain_args, **plain_kwargs))

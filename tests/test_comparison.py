@@ -99,7 +99,7 @@ def frames() -> None:
     assert not hasattr(skorch_net(), "set_output")
 
 
-def array_api() -> None:  # tests/test_common.py runs scikit-learn's own checks of it
+def array_api() -> None:  # tests/test_common.py runs the checks of scikit-learn
     assert encoder.__sklearn_tags__().array_api_support
 
 
@@ -144,7 +144,7 @@ def repeatable() -> None:  # NumPy's generator: the fixture global_random_state_
     assert "random_state" not in skorch_net().get_params()
 
 
-def device() -> None:  # tests run with --device cuda where there is one
+def device() -> None:  # on a GPU, tests run with --device cuda
     assert MIGEEncoder().device == "auto"
     assert "device" in skorch_net().get_params()
 

@@ -31,7 +31,8 @@ PAGES = [
 ]
 RST_BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:   :.*\n)*\n((?:(?: {3}.*)?\n)+)", re.M)
 MARKDOWN_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-# First words of summary lines that are no noun phrase and no imperative. "Whether" is for booleans.
+# First words of summary lines that are no noun phrase and no imperative. "Whether" is allowed for
+# booleans.
 REFUSED_FIRST_WORDS = {"How", "Of", "What", "When", "Where", "Which", "Who", "Why"}
 
 

@@ -59,7 +59,7 @@ def test_divergence_of_gaussians_however_narrow(log_variance):
     assert float(integrate_rates(rate).value) == pytest.approx(exact, rel=0.01, abs=0.002)
 
 
-def test_what_comes_from_small_steps_is_told():
+def test_the_part_of_the_integral_at_small_steps_is_reported():
     """For noise of variance v around a curve, the rate is 1/s down to v."""
     v = 1e-5
 

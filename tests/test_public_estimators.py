@@ -139,7 +139,7 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "inference_mode": torch.inference_mode,  # stricter than no_grad
     "float64": double,
-    "another default device": lambda: torch.device("meta"),  # which holds no values
+    "another default device": lambda: torch.device("meta"),  # tensors on "meta" have no values
 }
 contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 

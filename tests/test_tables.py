@@ -86,7 +86,7 @@ def test_a_killed_run_continues_after_its_last_epoch(
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 120
-        kept = "*.json" if name == "arena" else "*.pt"  # the arena has notes after an epoch
+        kept = "*.json" if name == "arena" else "*.pt"  # the arena stores JSON files
         while not list((tmp_path / "unfinished").glob(kept)) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()

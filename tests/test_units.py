@@ -293,7 +293,7 @@ EXEMPT = {name: reason for reason, names in OTHERS.items() for name in names.spl
 
 def assert_as_in_usual_units(name: str, u: Units) -> None:
     found, expected = (np.asarray(TABLE[name](units)) for units in (u, np.ones(2)))
-    # Networks are trained in float32, in which rounding of their inputs grows.
+    # Training in float32 amplifies the rounding errors of the inputs.
     tolerance = 1e-2 if name == "SlicedScoreMatching" else 1e-5
     np.testing.assert_allclose(
         found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()

@@ -116,7 +116,7 @@ DENSITIES = [
     pytest.param(StudentTScore(MU, SIGMA), _student_t, id="student-t"),
     pytest.param(CorrelatedGaussianScore(3, -0.8), _pair(-0.8, 3), id="correlated"),
 ]
-# The density's own normalised twin is in torch.
+# Densities whose log-density in torch is normalised.
 NORMALISED = [p for p in DENSITIES if "ring" not in p.id and "shell" not in p.id]
 
 

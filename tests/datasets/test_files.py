@@ -48,7 +48,7 @@ def offline(monkeypatch):
     return nobody
 
 
-def test_data_home_is_the_argument_else_the_variable_else_scikit_learns(tmp_path, monkeypatch):
+def test_data_home_is_the_argument_the_variable_or_a_folder_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "scikit-learn"))
     monkeypatch.setenv("SK_MIGE_DATA", str(tmp_path / "variable"))
     assert sk_mige_data_home(tmp_path / "argument") == tmp_path / "argument"
@@ -89,7 +89,7 @@ def test_missing_archive_names_where_it_is_unpacked(data_home):
 
 
 @pytest.mark.parametrize(("fetch", "name"), [(fetch_mnist, "mnist"), (fetch_cifar10, "cifar")])
-def test_offline_says_the_same_and_what_happened(data_home, offline, fetch, name):
+def test_the_error_of_a_failed_download_has_its_cause(data_home, offline, fetch, name):
     with pytest.raises(FileNotFoundError, match=rf"not be downloaded.*{name}.*Errors: http"):
         fetch()
 
@@ -173,7 +173,7 @@ def test_an_archive_put_there_by_hand_is_unpacked_and_kept(data_home, cifar_memb
     mine.write_bytes(bytes([1]) + bytes(3072))
     assert fetch_cifar10(download_if_missing=False).data.shape == (5, 3072)
     assert archive.exists()
-    assert fetch_cifar10(subset="test").target.tolist() == [1]  # what was there has been left alone
+    assert fetch_cifar10(subset="test").target.tolist() == [1]  # not replaced
 
 
 def test_an_incomplete_archive_is_refused_and_kept(data_home, cifar_members):
@@ -215,7 +215,7 @@ def test_a_file_takes_its_name_only_once_complete(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_another_process_that_unpacks_meanwhile_does_not_disturb(
+def test_two_processes_can_unpack_an_archive_at_the_same_time(
     data_home, cifar_members, tmp_path, monkeypatch
 ):
     make_archive(tmp_path / "made.tar.gz", cifar_members)
@@ -224,7 +224,7 @@ def test_another_process_that_unpacks_meanwhile_does_not_disturb(
     def retrieve(url, known_hash, fname, path):
         shutil.copy(tmp_path / "made.tar.gz", Path(path) / fname)
         folders.append(path)
-        if len(folders) == 1:  # the other one begins and ends while this one downloads
+        if len(folders) == 1:  # a second call runs during the first download
             assert fetch_cifar10().target.tolist() == [3] * 5
 
     monkeypatch.setitem(sys.modules, "pooch", SimpleNamespace(retrieve=retrieve))

@@ -48,7 +48,7 @@ def test_gaussian_has_the_condition_number_asked_for():
     _, score = make_gaussian(5, 20, condition_number=1e4, random_state=0)
     eigenvalues = np.linalg.eigvalsh(score.covariance)
     np.testing.assert_allclose(eigenvalues, np.geomspace(1e-2, 1e2, 20), rtol=1e-8)
-    assert np.count_nonzero(np.abs(score.covariance) > 1e-8) == 400  # no axis is special
+    assert np.count_nonzero(np.abs(score.covariance) > 1e-8) == 400  # not diagonal
 
 
 def test_gaussian_takes_mean_and_covariance():
@@ -105,7 +105,8 @@ def test_shell_samples_lie_at_the_radius_the_density_gives_them(radius, noise, d
     r = np.linspace(1e-6, radius + 10 * noise, 20_001)
     weight = r ** (d - 1) * np.exp(-((r - radius) ** 2) / (2 * noise**2))
     cumulative = np.cumsum(weight) / weight.sum()
-    # Uniform once sent through their own distribution function: Kolmogorov's 1 - 1e-4 bound.
+    # The distribution function maps the radii to uniform numbers. The limit is a quantile of
+    # Kolmogorov's statistic, for the probability 1 - 1e-4.
     u = np.sort(np.interp(np.linalg.norm(X, axis=1), r, cumulative))
     assert np.abs(u - np.linspace(0, 1, len(u))).max() < 2.23 / np.sqrt(len(u))
 
@@ -120,7 +121,7 @@ def test_student_t_has_its_variance_and_its_tails():
 
 
 @pytest.mark.parametrize("rho", [-0.9, 0.0, 0.3, 0.8])
-def test_correlated_pair_knows_its_information(rho):
+def test_correlated_pair_has_its_information_in_closed_form(rho):
     """The reference is I = H(x) + H(y) − H(x, y), with entropies of torch's Gaussians."""
     import torch
     from torch.distributions import MultivariateNormal

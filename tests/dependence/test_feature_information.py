@@ -50,7 +50,7 @@ def test_an_oscillating_target_may_be_continuous() -> None:
     assert max(scores[0], scores[2]) < 0.05
 
 
-def test_a_parity_is_seen_by_its_group_only() -> None:
+def test_a_parity_is_detected_in_its_group_only() -> None:
     X, y = parity(800)
     groups = ["a", "a", "b", "b", "c", "c"]
     np.testing.assert_allclose(score(X, y), np.zeros(6), atol=0.01)

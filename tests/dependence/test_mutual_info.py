@@ -659,7 +659,7 @@ def test_labels_independent_of_many_columns_have_no_information() -> None:
     assert estimator.permutation_test(99) > 0.05
 
 
-def test_trees_of_a_single_column_see_stripes() -> None:
+def test_trees_of_a_single_column_detect_stripes() -> None:
     rng = np.random.default_rng(0)
     x, flipped = rng.standard_normal(1000), rng.random(1000) < 0.1
     estimator = quick("linear", "trees").fit(x, (np.floor(2 * x) % 2 == 1) ^ flipped)

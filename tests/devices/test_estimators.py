@@ -222,7 +222,7 @@ def test_tensors_on_the_device_are_read_as_arrays(
 def test_tensors_stay_on_the_device_under_dispatch(
     model: Any, X: np.ndarray, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn requires it
     there = torch.as_tensor(X[:, :4], device=device)
     with config_context(array_api_dispatch=True):
         found = clone(model).set_params(device=str(device)).fit(there).transform(there)

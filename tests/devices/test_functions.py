@@ -24,7 +24,8 @@ FITS = {
 }
 NOISY = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
 
-# Of 200 rows z in three dimensions, and x of four: a tensor, or a tuple of them.
+# Functions of 200 rows z with three columns and x with four columns. Each function returns a tensor
+# or a tuple of tensors.
 OF_SAMPLES: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "entropy": lambda z, x: info.entropy_surrogate(z),
     "information": lambda z, x: info.mutual_info_surrogate(x, z),

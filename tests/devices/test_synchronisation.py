@@ -36,9 +36,9 @@ READING = {
 LOSS = "training/net.py"  # the loss is read after the backward pass, to stop at NaN
 AVERAGE = "training/schedules.py"  # torch's AveragedModel copies its number of steps
 EIGENPAIRS = "score/ssge.py"  # torch reads whether the eigendecomposition has converged
-# The Gram matrix goes to the processor, where LAPACK and a scalar root are faster.
+# The Gram matrix is copied to the CPU, where LAPACK and the root of an equation are faster.
 GAUSSIAN = "information/gaussian.py"
-# The samples go to the processor, because each of seven eigendecompositions would wait.
+# The samples are copied to the CPU, because each of seven eigendecompositions would wait.
 WHITENED = "information/whitened.py"
 
 OBJECTIVES: dict[str, dict[str, Any]] = ENCODERS | {
@@ -51,7 +51,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = ENCODERS | {
     "JSD-IB": {"mode": IB("jsd")},
     "CLUB-IB": {"mode": IB("club")},
 }
-# Objectives with a Gaussian code whose entropy has its closed form.
+# Objectives with a Gaussian code, whose entropy has a closed form.
 GAUSSIAN_CODES = (
     "bottleneck", "bottleneck, bfloat16", "limit", "regression", "class weights", "held-out rows",
     "classes", "limit within classes",
@@ -84,7 +84,7 @@ def _waits(operation: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     there = [isinstance(value, SimulatedTensor) for value in args]
     if name in READING:
         return any(there)
-    if name in INDEXING:  # masks are read, and indices from the processor are copied
+    if name in INDEXING:  # masks are read, and indices on the CPU are copied
         indices = [index for index in args[1] if index is not None]
         return any(i.dtype == torch.bool or not isinstance(i, SimulatedTensor) for i in indices)
     if name == "aten::copy_":

@@ -25,9 +25,9 @@ from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset
 from sk_mige.training.processes import make_accelerator
 
-warnings.simplefilter("error", FutureWarning)  # of deprecated functions
+warnings.simplefilter("error", FutureWarning)  # warnings of deprecated functions
 
-N, D, K, BATCH = 49, 6, 3, 25  # an odd number: the processes' shares differ by a row
+N, D, K, BATCH = 49, 6, 3, 25  # for odd N, shares differ by a row
 
 
 class Likelihood(Objective):
@@ -100,7 +100,7 @@ def main() -> None:
     assert accelerator.num_processes == 2
     generator = torch.Generator().manual_seed(0)
     X, y = torch.randn(N, D, generator=generator), torch.randn(N, generator=generator)
-    torch.manual_seed(0)  # DistributedDataParallel copies weights, but not an objective's
+    torch.manual_seed(0)  # weights of an objective are not copied
     for name, (module, objective) in problems().items():
         torch.manual_seed(0)
         start = copy.deepcopy(module)

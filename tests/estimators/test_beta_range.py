@@ -38,7 +38,7 @@ def fitted(digits: tuple[np.ndarray, np.ndarray]) -> MIGEEncoder:
     return small(ranged(), **parameters).fit(digits[0][:1200], digits[1][:1200])
 
 
-def test_one_training_keeps_what_the_optimum_of_each_weight_keeps(
+def test_one_training_has_the_optimal_information_at_each_weight(
     pair: tuple[np.ndarray, np.ndarray],  # noqa: F811
 ) -> None:
     encoder = linear((1e-2, 1.0), n_components=2).set_params(max_epochs=50).fit(*pair)

@@ -111,7 +111,7 @@ def test_samples_scatter_around_the_mean_and_repeat(
 
 
 def test_implicit_noise_grows_with_beta(data: tuple[np.ndarray, np.ndarray]) -> None:
-    # No density is known: only scores of draws show that noise lowers I(z; x).
+    # The density q(z | x) is unknown, so the gradient of I(z; x) is estimated from scores of draws.
     X, y = data
     noise = []
     for beta in (0.0, 0.3):
@@ -159,7 +159,7 @@ def test_beta_grows_in_partial_fit_too(data: tuple[np.ndarray, np.ndarray]) -> N
 def test_averaged_weights_lie_between_those_of_the_steps(
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    # The same steps are taken; with a small decay the average is near the last weights.
+    # All runs take the same steps. With a small decay, the average is close to the last weights.
     last, short, long = (
         small("ib", callbacks=callbacks, max_epochs=8, lr=1e-2, lr_schedule="constant").fit(*data)
         for callbacks in (None, [WeightAveraging(1e-6)], [WeightAveraging(0.999)])
@@ -287,6 +287,6 @@ def test_balanced_weights_need_all_rows_at_once() -> None:
 
 
 def test_rows_cannot_be_weighted() -> None:
-    # The information is that of the rows as they are: weights would need weighted scores.
+    # Weights of rows would require weighted score estimates.
     with pytest.raises(TypeError, match="sample_weight"):
         small("ib").fit(X, Y, sample_weight=np.ones(40))

@@ -171,7 +171,7 @@ def test_probabilities_and_held_out_rows_of_a_data_set_are_those_of_its_rows() -
     assert np.array_equal(encoder.predict_proba(PAIRS), of_rows.predict_proba(ROWS))
 
 
-def test_given_targets_win() -> None:
+def test_given_targets_replace_those_of_a_data_set() -> None:
     encoder = small("ib").fit(PAIRS, LABELS.astype(str))
     assert encoder.classes_.tolist() == ["0", "1"]
     assert encoder.score(PAIRS, LABELS.astype(str)) == encoder.score(ROWS, LABELS.astype(str))
@@ -188,7 +188,7 @@ def test_stored_targets_that_differ_from_the_items_are_not_used() -> None:
     assert_equal_weights(small("ib").fit(data), small("ib").fit(ROWS, LABELS))
 
 
-def test_a_custom_loss_sees_the_targets_of_a_data_set() -> None:
+def test_a_custom_loss_gets_the_targets_of_a_data_set() -> None:
     seen: list[int] = []
 
     def loss(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,7 @@ def test_default_settings_do_not_collapse(digits: tuple[np.ndarray, np.ndarray])
     encoder = MIGEEncoder(max_epochs=10, random_state=0).fit(digits[0])
     Z = encoder.transform(digits[0])
     assert Z.shape == (1797, 64)
-    # In the units of the input the first components are the largest, as PCA's are.
+    # In the units of the input, the first components are the largest, as in PCA.
     assert effective_rank(Z) > 0.5 * effective_rank(PCA().fit_transform(digits[0]))
     assert effective_rank(Z @ np.linalg.inv(encoder.module_.head.alignment.numpy())) > 24
 
@@ -113,10 +113,10 @@ def test_without_standardising_the_network_ends_with_its_linear_layer(X: np.ndar
 
 
 def test_units_of_the_input_do_not_matter(X: np.ndarray) -> None:
-    # By a power of two: a change of units without rounding.
+    # A factor that is a power of two changes the units without rounding.
     Z = small().fit_transform(X)
     scaled = small().fit_transform(X * 2.0**20)
-    # The weights start alike, so batch norm's epsilon is all that differs.
+    # The initial weights are equal, so only the epsilon of batch norm causes a difference.
     assert np.corrcoef(Z[:, 0], scaled[:, 0])[0, 1] > 0.9
 
 
@@ -177,7 +177,7 @@ def test_pandas_and_polars_outputs_have_names(X: np.ndarray) -> None:
 def test_torch_in_torch_out_under_dispatch(
     X: np.ndarray, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn requires it
     x = torch.as_tensor(X, dtype=torch.float32, device=device)
     with config_context(array_api_dispatch=True):
         Z = small().fit(x).transform(x)

@@ -265,7 +265,7 @@ def test_copies_and_pickles_continue_with_the_users_own_parts(own: Any, X: np.nd
     encoder = started(mode, encoder=own, optimizer=torch.optim.SGD).fit(X)
     for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
         assert other.fit(X).partial_fit(X).n_iter_ == 3
-        # A pickle's optimizer is a fresh one, of the class that is asked for by then.
+        # Loading a pickle creates a new optimizer, of the class that is set at that time.
         renewed = pickle.loads(pickle.dumps(other.set_params(optimizer="adam")))
         assert renewed.partial_fit(X).n_iter_ == 4
 

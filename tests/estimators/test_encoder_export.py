@@ -55,7 +55,7 @@ def test_an_encoder_in_place_of_its_network_is_refused(encoder: MIGEEncoder) -> 
 
 
 def test_compiled_networks_compute_the_same(encoder: MIGEEncoder, X: np.ndarray) -> None:
-    # A network can break tracing and partitioning; the default backend adds a compiler only.
+    # This backend traces and partitions a network like the default backend, but does not compile.
     compiled = torch.compile(Representation(encoder.module_), backend="aot_eager")
     with torch.no_grad():
         z = compiled(torch.from_numpy(X).float())

@@ -101,7 +101,7 @@ def test_own_modules_are_stored_in_pickles(X: np.ndarray) -> None:
     encoder = small(encoder=nn.Linear(8, 3)).fit(X)
     loaded = pickle.loads(pickle.dumps(encoder))
     np.testing.assert_array_equal(loaded.transform(X), encoder.transform(X))
-    # Parameter and architecture are one object still: it is stored once.
+    # Parameter and architecture share one module, so the module is stored once.
     assert loaded.encoder is loaded._architecture.encoder
 
 

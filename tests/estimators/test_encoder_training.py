@@ -120,7 +120,7 @@ def test_optimizers_are_names_or_classes(optimizer: Any, X: np.ndarray) -> None:
     )
 
 
-def test_silent_unless_asked(X: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
+def test_text_is_printed_only_if_verbose(X: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
     small().fit(X)
     assert "".join(capfd.readouterr()) == ""
     small(verbose=1).fit(X)
@@ -137,13 +137,13 @@ class Tasks:
         self.stop_after = stop_after
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Nothing to prepare."""
+        """Do nothing."""
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Nothing to clear away."""
+        """Do nothing at the end."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Nothing to note."""
+        """Do nothing at the start of a task."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
         self.finished.append(context.task_name)

@@ -23,7 +23,7 @@ ESTIMATORS = {
 }
 estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 Y = np.arange(60) % 2
-# A minute of seconds since 1970; float32 has multiples of 128 there.
+# 60 consecutive times in seconds since 1970. In this range, float32 has a resolution of 128.
 SECONDS = 1.7e9 + np.arange(60.0)[:, None]
 
 

@@ -51,7 +51,7 @@ def information(encoder: MIGEEncoder, X: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("beta", [0.02, 0.1, 0.5])
-def test_the_trained_encoder_keeps_what_the_optimum_keeps(
+def test_the_trained_encoder_has_the_optimal_information(
     beta: float, pair: tuple[np.ndarray, np.ndarray]
 ) -> None:
     about_x = 0.5 * math.log((1 / beta - 1) * (1 - LAMBDA) / LAMBDA)

@@ -54,13 +54,13 @@ def test_with_a_column_that_is_the_sum_of_others_the_score_is_in_their_plane(
 ):
     mixing = np.array([[1.0, 0.0, unit], [0.0, 1.0, unit]])
     scores = clone(estimator).fit(Z @ mixing).transform(fresh @ mixing)
-    # Tangent to the plane, the score times the plane's axes is that of the coordinates, -z. With
-    # whitening, tangents are those of features in units of their standard deviations.
+    # The score is tangent to the plane, and its products with the plane's axes are the score -z of
+    # the coordinates. With whitening, the score is tangent in units of standard deviations.
     whitens = getattr(estimator, "whiten", True)
     lengths = (Z @ mixing).std(0) ** 2 if whitens else np.ones(3)
     across = np.array([unit, unit, -1.0])
     np.testing.assert_allclose((scores * lengths) @ across, 0.0, atol=1e-6 * unit)
-    if getattr(estimator, "whiten", True):  # a sphere fits the plane only where units agree
+    if getattr(estimator, "whiten", True):  # without whitening, kernels need equal units
         error = scores @ mixing.T + fresh
         assert np.square(error).sum() < 0.05 * np.square(fresh).sum()
 

@@ -42,7 +42,7 @@ def test_reported_scores_are_those_of_refitted_estimators(n, d):
     # Losses are reported in the units of the standard deviations of all rows.
     Z = feature_units(torch.from_numpy(X))(torch.from_numpy(X))
     splits = list(KFold(2).split(X))
-    # The span of all rows and that of a fold's rows differ by rounding only.
+    # The span of all rows and the span of a fold's rows differ by rounding only.
     search = SSGEScoreEstimatorCV(**SMALL, cv=splits).fit(X)
     results = search.cv_results_
     for i in range(0, len(results["mean_test_score"]), 5):
@@ -222,7 +222,7 @@ def test_structured_densities_are_estimated_better_than_by_the_base_alone(make):
     assert np.mean(errors["chosen"]) < 0.8 * np.mean(errors["published"])
 
 
-def test_a_gaussian_is_left_to_the_base():
+def test_the_error_for_a_gaussian_is_small():
     X, exact = make_gaussian(150, 5, random_state=0)
     fresh = exact.sample(300, random_state=1)
     search = SSGEScoreEstimatorCV().fit(X)

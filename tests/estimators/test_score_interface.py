@@ -92,7 +92,7 @@ def test_unsuitable_devices_are_refused(X):
 
 
 @pytest.mark.parametrize("threshold", [0.94, 0.99])
-def test_the_published_estimator_is_a_matter_of_parameters(X, threshold):
+def test_parameters_give_the_published_estimator(X, threshold):
     published = SSGEScoreEstimator(eigen_threshold=threshold, whiten=False, base=None).fit(X)
     expected = ssge(torch.from_numpy(X), eigen_threshold=threshold).numpy()
     np.testing.assert_allclose(published.transform(X), expected, rtol=1e-7, atol=1e-9)

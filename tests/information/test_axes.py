@@ -14,7 +14,7 @@ def test_independent_axes_undo_a_rotation(generator):
     z = torch.randn(2000, 3, generator=generator, dtype=torch.float64) ** 3
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
     axes = independent_axes(z @ turn)
-    product = (turn @ axes).abs()  # a permutation but for scale
+    product = (turn @ axes).abs()  # a scaled permutation
     product = product / product.max(0).values
     assert (product.sort(0).values[:-1] < 0.1).all()
 

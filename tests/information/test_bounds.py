@@ -89,7 +89,7 @@ def test_objectives_and_gradients_of_mine_jsd_and_the_others_are_finite(name, m,
     generator = torch.Generator().manual_seed(0)
     scores = (size * torch.randn(m, m, generator=generator).double()).requires_grad_()
     estimate = make_bound(name)(scores)
-    if name != "mine-f" or size < 100:  # NWJ's value itself is exp of the scores
+    if name != "mine-f" or size < 100:  # exponentials of NWJ overflow
         (gradient,) = torch.autograd.grad(estimate.critic_objective, scores)
         assert torch.isfinite(gradient).all()
 
@@ -97,7 +97,7 @@ def test_objectives_and_gradients_of_mine_jsd_and_the_others_are_finite(name, m,
 @pytest.mark.parametrize("name", list(BOUNDS))
 def test_derivatives_are_those_of_the_objective(name, generator):
     scores = torch.randn(4, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    if name == "mine":  # its objective has the gradient of another function, by design
+    if name == "mine":  # the objective of MINE has another gradient
         return
     assert torch.autograd.gradcheck(lambda s: make_bound(name)(s).objective, scores)
 
@@ -265,7 +265,7 @@ def test_a_separable_critic_is_an_inner_product(generator):
     torch.testing.assert_close(critic(x, y), expected)
 
 
-def test_a_concatenated_critic_sees_every_pair(generator):
+def test_a_concatenated_critic_scores_every_pair(generator):
     critic = ConcatenatedCritic(3, 2, hidden=(7, 5))
     x, y = torch.randn(4, 3, generator=generator), torch.randn(6, 2, generator=generator)
     matrix = critic(x, y)

@@ -67,7 +67,7 @@ def test_families_that_make_no_sense_are_named(family, theta, message, rng):
         channel_gradient(family, theta, rng.standard_normal((20, 2)))
 
 
-def test_the_noise_is_not_the_data_again():
+def test_the_noise_is_uncorrelated_with_data_of_the_same_seed():
     """A channel with x itself as noise would be invertible."""
     for x in (
         np.random.default_rng(0).standard_normal((300, 1)),

@@ -130,7 +130,7 @@ def test_transfer_entropy_of_a_vector_autoregression() -> None:
     assert found.standard_error < 0.1 * truth
 
 
-def test_gain_of_the_source_transfers_nothing_more() -> None:
+def test_scaling_the_source_does_not_change_the_transfer_entropy() -> None:
     x, y, _ = autoregression(500, 0.5)
     found = transfer_entropy_gradient(x, y, dsource=x, lag=2, standard_error="batch")
     assert abs(found.gradient) < 0.05

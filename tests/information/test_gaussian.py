@@ -58,7 +58,7 @@ def test_the_gradient_is_that_of_the_value(shape, signal, generator):
 @pytest.mark.parametrize("strong", [0.0, 1e4, 1e8])
 @pytest.mark.parametrize("shape", [(100, 10), (100, 80), (100, 256), (500, 10)])
 def test_a_few_strong_directions_do_not_hide_the_others(shape, strong, generator):
-    """Ten distinct means, with a variance far above the variance within a class."""
+    """Five directions have a far larger variance than the other directions."""
     m, d = shape
     variance = torch.full((d,), 0.5, dtype=torch.float64)
     variance[:5] += strong
@@ -77,8 +77,8 @@ def test_a_few_strong_directions_do_not_hide_the_others(shape, strong, generator
 
 @pytest.mark.parametrize("apart", [0.0, 30.0, 1e4])
 @pytest.mark.parametrize("d", [8, 256])
-def test_information_within_classes_does_not_see_how_far_apart_they_are(apart, d, generator):
-    """H(y) + I(x; z | y), whatever the centres; without labels they count as information."""
+def test_information_within_classes_does_not_depend_on_the_centres(apart, d, generator):
+    """The value is H(y) + I(x; z | y) for all centres of the classes."""
     centers = apart * torch.randn(10, d, generator=generator, dtype=torch.float64)
     log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
     value = torch.zeros((), dtype=torch.float64)
@@ -124,8 +124,8 @@ def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, brok
 
 
 @pytest.mark.parametrize("signal", [1.0, 30.0])
-def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, generator):
-    """A single eigenvalue represents 256 eigenvalues here, not any number of eigenvalues."""
+def test_a_batch_of_two_rows_gives_the_information_on_average(signal, generator):
+    """Two rows give a single eigenvalue, which represents all 256 eigenvalues."""
     values = [
         gaussian_mutual_info(signal * torch.randn(2, 256, generator=generator), torch.ones(256))
         for _ in range(10)
@@ -134,7 +134,7 @@ def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, gene
     assert abs(torch.stack(values).mean() / truth - 1) < 0.05
 
 
-def test_the_sample_covariance_would_lose_half_of_it(generator):
+def test_the_log_determinant_of_the_sample_covariance_is_biased(generator):
     mean = torch.randn(100, 256, generator=generator, dtype=torch.float64)
     centred = mean - mean.mean(0)
     plain = 0.5 * torch.logdet(torch.eye(100) + centred @ centred.mT / 100)

@@ -135,7 +135,7 @@ SURROGATES = {
 @given(
     name=st.sampled_from(sorted(SURROGATES)), offset=st.floats(-1e3, 1e3), d=dimensions, seed=seeds
 )
-def test_moving_z_changes_no_gradient_and_gains_nothing(name, offset, d, seed):
+def test_shifts_of_z_change_no_gradient_and_have_gradient_zero(name, offset, d, seed):
     generator = torch.Generator().manual_seed(seed)
     x, z = torch.randn(2, 30, d, generator=generator, dtype=torch.float64)
     surrogate = SURROGATES[name]

@@ -22,7 +22,7 @@ def test_integers_are_mapped_to_floats(dtype):
         torch.testing.assert_close(mapped, expected)
 
 
-def test_ranks_of_integers_beyond_float32_are_told_apart():
+def test_ranks_of_integers_beyond_float32_are_distinct():
     z = torch.tensor([[2**40 + 1], [2**40], [2**40 + 2]])
     torch.testing.assert_close(gaussianize_ranks(z), gaussianize_ranks(z - 2**40))
 

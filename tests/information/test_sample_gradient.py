@@ -123,7 +123,7 @@ def test_images_enter_by_their_distances(rng):
     assert np.isfinite([gradient, error]).all()
 
 
-def test_tensors_are_welcome():
+def test_tensors_are_accepted():
     x, y, dy = channel(0.5, 50, 2)
     arrays = mutual_info_gradient(x, y, dy, n_batches=3)
     tensors = mutual_info_gradient(*map(torch.from_numpy, (x, y, dy)), n_batches=3)

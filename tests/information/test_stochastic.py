@@ -179,7 +179,7 @@ def test_scores_of_the_batchs_mixture_are_those_of_its_density(leave_one_out, ge
     log_scale=st.floats(-6, 6),
     d=st.integers(1, 30),
 )
-def test_gradients_are_finite_whatever_the_head_says(marginal, collapsed, log_scale, d):
+def test_gradients_are_finite_for_any_mean_and_scale(marginal, collapsed, log_scale, d):
     generator = torch.Generator().manual_seed(0)
     mean = torch.randn(10, d, generator=generator) * (0.0 if collapsed else 1.0)
     mean.requires_grad_()
@@ -208,7 +208,7 @@ def test_bad_input_is_named(generator):
 @given(offset=st.floats(-1e3, 1e3), seed=st.integers(0, 100))
 @example(offset=61.1, seed=67)  # a kernel of many small eigenvalues, whose directions are noise
 @example(offset=65.0, seed=67)
-def test_moving_an_implicit_encoders_z_changes_no_gradient_and_gains_nothing(
+def test_shifts_of_an_implicit_encoders_z_change_no_gradient_and_have_gradient_zero(
     marginal, offset, seed
 ):
     generator = torch.Generator().manual_seed(seed)

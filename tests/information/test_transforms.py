@@ -156,8 +156,8 @@ def test_second_derivatives_of_the_log_determinant_are_refused(hessian: Any) -> 
         hessian(SURROGATES["log-determinant"], X @ W)
 
 
-# Compiling takes seconds each; most of the others are made of these. Parts that NumPy computes need
-# graph breaks.
+# Compilation of each surrogate takes seconds. Most other surrogates consist of these three. Parts
+# that NumPy computes need graph breaks.
 compiled = {
     "circumstance I": True,
     "circumstance III, implicit": False,
@@ -165,7 +165,7 @@ compiled = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's compiler warns where it leaves parts to Python
+@pytest.mark.filterwarnings("ignore")  # torch warns of graph breaks
 @pytest.mark.parametrize(("name", "in_one_graph"), compiled.items())
 def test_a_compiled_surrogate_has_the_same_gradient(name: str, in_one_graph: bool) -> None:
     torch.compiler.reset()

@@ -45,18 +45,18 @@ def test_the_entropy_within_inputs_is_a_differentiable_function(generator):
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("within", [1.0, 0.03, 1e-3])  # the ridge is .03²
 @pytest.mark.parametrize("offset", [0.0, 100.0])
-def test_growing_or_moving_all_of_z_gains_nothing(factor, within, offset, generator):
+def test_scaling_and_shifting_all_of_z_have_gradient_zero(factor, within, offset, generator):
     noise = torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
     z = factor * (torch.randn(100, 8, generator=generator, dtype=torch.float64) + within * noise)
     log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(8, dtype=torch.float64, requires_grad=True)
     multiview_mutual_info_surrogate(log_scale.exp() * (z + factor * offset) + bias).backward()
-    assert abs(log_scale.grad) < 1e-6 * 8  # each of its two parts is 8, the dimension
+    assert abs(log_scale.grad) < 1e-6 * 8  # each of two terms is 8
     assert (bias.grad.abs() < 1e-9 / factor).all()
 
 
-def test_what_differs_between_views_costs_information(generator):
-    """I = ½ log(1 + exp(-2a)) for z = signal + exp(a) noise: -½ nat a log-scale at a = 0."""
+def test_noise_between_views_reduces_the_information(generator):
+    """For z = signal + exp(a) noise, I = ½ log(1 + exp(-2a)), and dI/da = -½ at a = 0."""
     signal = torch.randn(1, 500, 1, generator=generator)
     a = torch.zeros((), requires_grad=True)
     multiview_mutual_info_surrogate(

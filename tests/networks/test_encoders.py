@@ -63,7 +63,7 @@ def test_convolutions_halve_the_image_until_few_pixels_are_left(
     assert encoder(x).shape == (2, 64)
 
 
-def test_too_small_an_image_is_named_with_what_would_do() -> None:
+def test_an_image_that_is_too_small_is_named_with_the_smallest_size() -> None:
     with pytest.raises(ValueError, match=r"7 x 28 pixels are too small.*At least 8 x 8"):
         ConvEncoder((1, 7, 28), 64)
 

@@ -77,7 +77,7 @@ def test_infomax_maximises_the_published_objectives():
 @pytest.mark.parametrize("information", ["infonce", "mine-f", "club"], indirect=True)
 def test_minimising_reverses_the_gradient_of_z_and_keeps_that_of_the_critic(information):
     optimizer = torch.optim.Adam(information.critic.parameters(), lr=1e-3)
-    for step in range(50):  # until the critic sees that z depends on x
+    for step in range(50):  # until the critic detects the dependence
         optimizer.zero_grad()
         information.minimise(*batch(step))[1].backward()
         optimizer.step()

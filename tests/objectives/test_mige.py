@@ -95,7 +95,7 @@ def test_gaussian_likelihood_learns_the_variance_of_the_residuals() -> None:
         return loss
 
     optimizer.step(closure)
-    # At its minimum the loss is the entropy of the Gaussian with y's own second moment.
+    # The minimum of the loss is the entropy of the Gaussian with the second moment of y.
     expected = 0.5 * math.log(2 * math.pi * math.e * float(y.square().mean()))
     assert float(closure().detach()) == pytest.approx(expected, rel=1e-4)
 

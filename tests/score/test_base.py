@@ -33,7 +33,7 @@ def test_slope_is_the_derivative_of_the_weight(dof, variance, d):
 def test_the_score_is_students():
     _, exact = make_student_t(10, n_features=3, df=5.0)
     points = exact.sample(20, random_state=0)
-    covariance = 5 / 3  # ν / (ν − 2), the density's scale being 1
+    covariance = 5 / 3  # ν / (ν − 2) for scale 1
     x = torch.from_numpy(points)
     weight, _ = RadialBase(5.0, covariance, 3).weight(x.square().sum(1))
     torch.testing.assert_close(-weight[:, None] * x, torch.from_numpy(exact(points)))

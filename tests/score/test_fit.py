@@ -190,7 +190,7 @@ def test_the_chosen_strength_is_among_the_best_of_its_grid_on_the_folds():
     assert excess.mean(0)[chosen] <= excess.std(0)[chosen]
 
 
-def test_gaussian_data_leave_the_base_alone():
+def test_for_gaussian_data_the_score_is_close_to_that_of_the_base():
     fit = fit_dense(gaussian(500, 5), ScoreSettings())
     assert fit.alpha > 1e-2
     x = gaussian(9, 5, seed=1)

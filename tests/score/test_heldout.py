@@ -125,7 +125,7 @@ def test_the_basis_diagonalises_kernel_and_fit_at_once(problem):
     assert torch.equal(basis.values, basis.values.sort(descending=True).values)
 
 
-def test_an_infinite_strength_leaves_the_base_alone(problem):
+def test_with_an_infinite_strength_the_correction_is_zero(problem):
     expansion, x, _ = problem
     fit = fit_landmarks(expansion, [kernel_sums(expansion, x)], ScoreSettings(alpha=float("inf")))
     assert not fit.model.coefficients.any()

@@ -56,7 +56,7 @@ def test_each_set_may_have_its_own_bandwidth():
 
 def test_the_median_is_that_of_pairs_of_distinct_points(generator):
     x = torch.randn(9, 2, generator=generator, dtype=torch.float64)
-    distances = torch.pdist(x)  # 36 pairs: torch takes the lower of the two in the middle
+    distances = torch.pdist(x)  # of 36 pairs, torch's median is the 18th
     torch.testing.assert_close(median_bandwidth(squared_distances(x)), distances.median())
 
 
@@ -65,7 +65,7 @@ def test_every_pair_counts_once_in_the_median(n, generator):
     x = torch.randn(3, n, 2, generator=generator, dtype=torch.float64)
     medians = torch.stack([torch.pdist(rows).median() for rows in x])
     torch.testing.assert_close(median_bandwidth(squared_distances(x)), medians)
-    view = squared_distances(x)[1].expand(2, n, n)  # strides other than those of a fresh tensor
+    view = squared_distances(x)[1].expand(2, n, n)  # strides of 0
     torch.testing.assert_close(median_bandwidth(view), medians[1].expand(2))
 
 

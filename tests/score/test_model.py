@@ -72,7 +72,7 @@ def test_distances_and_kernel_pass_gradcheck(generator):
 
 
 @pytest.mark.parametrize("distance", [1e3, 1e6])
-def test_far_from_all_samples_the_base_is_left(fitted, distance):
+def test_far_from_all_samples_the_score_is_that_of_the_base(fitted, distance):
     fit, points = fitted
     expansion = fit.model.expansion
     if isinstance(expansion.kernel, InverseMultiquadric):

@@ -112,10 +112,10 @@ def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
         losses, _ = cross_validate_scores(x, [grid], splits)
     torch.testing.assert_close(losses[0, :4], losses[0, 4:], rtol=0, atol=0)
     calls = {event.key: event.count for event in profile.key_averages()}
-    assert calls["aten::_linalg_eigh"] == 2 + 2  # whitenings; a kernel, and its gradients
+    assert calls["aten::_linalg_eigh"] == 2 + 2  # two whitenings, a kernel and its gradients
 
 
-def test_the_smallest_bound_wins_among_losses_that_differ_by_noise_only():
+def test_the_smallest_bound_decides_between_losses_that_differ_by_noise_only():
     losses = torch.tensor([[1.0, 1.1, 5.0, 1.0], [2.0, 1.9, 5.0, 2.2], [3.0, 3.0, 5.0, 2.8]])
     bounds = torch.tensor([[9.0, 4.0, 0.0, 9.0]]).expand(3, -1)
     assert select_candidate(losses, bounds) in (0, 1)  # candidate 2 is clearly worse
@@ -133,7 +133,7 @@ def test_a_gain_over_a_reference_must_exceed_its_noise():
     assert select_candidate(torch.cat([wild, base], 1), bounds[:, [0, 2]], base) == 1
 
 
-def test_a_lucky_fold_does_not_decide():
+def test_a_very_low_loss_in_one_fold_does_not_decide():
     """The candidate with the lowest mean loss has a very low loss on a single fold."""
     steady = torch.tensor([[1.0], [1.0], [1.0], [1.0], [1.0]])
     lucky = torch.tensor([[2.0], [2.0], [2.0], [2.0], [-3.5]])
@@ -147,7 +147,7 @@ def test_a_correction_far_longer_than_any_score_is_not_plausible():
     plausible, wild = torch.tensor([[4.0, 1.0]]), torch.tensor([[10.0, 1.0]])
     assert select_candidate(losses, plausible.expand(3, -1)) == 0
     assert select_candidate(losses, wild.expand(3, -1)) == 1
-    assert select_candidate(losses, (1e5 * wild).expand(3, -1)) in (0, 1)  # there is no other
+    assert select_candidate(losses, (1e5 * wild).expand(3, -1)) in (0, 1)  # none is plausible
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -163,9 +163,9 @@ def test_a_single_split_is_decided_by_its_losses():
 def test_a_gain_over_the_base_alone_must_exceed_two_standard_errors():
     base = torch.zeros(5, 1)
     luck = torch.tensor([[-0.13], [-0.06], [-0.41], [0.25], [-0.36]])  # 1.2 standard errors
-    structure = torch.tensor([[-1.3], [-0.6], [-1.1], [-0.9], [-1.6]])  # seven
+    structure = torch.tensor([[-1.3], [-0.6], [-1.1], [-0.9], [-1.6]])  # 7 standard errors
     bounds = torch.ones(5, 2)
     simplest = torch.tensor([0])
     assert select_candidate(torch.cat([base, luck], 1), bounds, simplest=simplest) == 0
     assert select_candidate(torch.cat([base, structure], 1), bounds, simplest=simplest) == 1
-    assert select_candidate(torch.cat([base, luck], 1), bounds) == 1  # nothing to fall back on
+    assert select_candidate(torch.cat([base, luck], 1), bounds) == 1  # without a simplest candidate

@@ -1,4 +1,4 @@
-"""Spectral cut-offs, and solvers without an eigendecomposition."""
+"""Spectral cutoffs, and solvers without an eigendecomposition."""
 
 from __future__ import annotations
 

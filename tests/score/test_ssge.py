@@ -146,7 +146,7 @@ def test_distances_that_are_passed_are_not_overwritten(x):
 
 @pytest.mark.parametrize(("rows", "features"), [(64, 64), (128, 64), (256, 64), (128, 16)])
 def test_a_ridge_of_1e_4_makes_scores_as_long_as_the_cut_of_training(rows, features, generator):
-    def length(**options):  # -E[g z] of each feature, by Stein's identity 1 for the exact score
+    def length(**options):  # -E[g z], which is 1 for the exact score by Stein's identity
         batches = torch.randn(5, rows, features, generator=generator, dtype=torch.float64)
         return -(ssge(batches, **options) * (batches - batches.mean(1, keepdim=True))).mean()
 

@@ -80,7 +80,7 @@ def test_draws_of_a_thread_do_not_depend_on_other_threads(
             parts = []
             for _ in range(20):
                 parts.append(torch.rand(2))
-                time.sleep(1e-3)  # lets the other threads in, if anything does
+                time.sleep(1e-3)  # other threads can run in this time
             return torch.cat(parts)
 
     alone = [draw(seed) for seed in range(3)]

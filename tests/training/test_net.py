@@ -42,7 +42,7 @@ def test_one_step_is_that_of_a_bare_torch_loop() -> None:
     torch.testing.assert_close(net.module_.encoder.weight.detach(), expected)
 
 
-def test_objective_sees_inputs_and_targets_of_the_same_rows() -> None:
+def test_objective_gets_inputs_and_targets_of_the_same_rows() -> None:
     X = np.arange(20.0).reshape(10, 2)
     seen = []
 

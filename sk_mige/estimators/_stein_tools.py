@@ -144,8 +144,8 @@ class KernelSteinTest(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth of the kernel. The value "median" is the median distance between n ≤ 1,000 rows.
-        The value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in
+        Bandwidth of the kernel. The value "median" is the median distance between r ≤ 1,000 rows.
+        The value "scaled-median" is the median divided by :math:`\sqrt{\log r}`. A number is in
         units of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
@@ -355,8 +355,8 @@ class SteinThinning(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth of the kernel. The value "median" is the median distance between n ≤ 1,000 rows.
-        The value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in
+        Bandwidth of the kernel. The value "median" is the median distance between r ≤ 1,000 rows.
+        The value "scaled-median" is the median divided by :math:`\sqrt{\log r}`. A number is in
         units of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard

@@ -105,8 +105,7 @@ def test_parameters_give_the_published_estimator(X, threshold):
 def test_the_bandwidth_is_that_of_the_fit_for_any_query(X):
     published = SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None).fit(X)
     alone = published.transform(X[:1])
-    np.testing.assert_allclose(alone, published.transform(100 * X[::-1])[:0].sum() + alone)
-    np.testing.assert_allclose(alone[0], published.transform(X)[0])
+    np.testing.assert_allclose(alone, published.transform(np.vstack([X[:1], 100 * X]))[:1])
 
 
 @pytest.mark.parametrize("Estimator", BOTH)

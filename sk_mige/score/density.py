@@ -25,7 +25,7 @@ JITTER = 1e-7
 # Largest distance from the nearest centre at which the potential is evaluated, in bandwidths and in
 # median nearest-neighbour distances of the centres. The larger limit is used.
 REACH, SPACINGS = 0.5, 2.0
-# Smallest cosine of the angle at which a centre is beyond a point.
+# A centre is beyond a point if the cosine of the angle at the point exceeds this value.
 BEYOND = 0.5
 # Number of draws from the base, and smallest effective sample size. With an effective sample size
 # of 100, the standard error of the log-normaliser is 0.1.

@@ -59,8 +59,8 @@ LANDMARKS = 800
 # exceeds this multiple of the mean squared score. With one feature, such corrections often diverge
 # outside the data.
 IMPLAUSIBLE = 100.0
-# Bandwidths whose squares and inverse squares float32 represents without underflow or overflow, and
-# largest mean squared distance, in squared bandwidths, for which float32 resolves short distances.
+# Range of bandwidths whose squares and inverse squares are in the range of float32. Largest mean
+# squared distance, in squared bandwidths, for which float32 resolves short distances.
 FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
 
 
@@ -345,8 +345,8 @@ def _choose(
     settings : ScoreSettings
         Settings of the fit.
     bandwidth : float
-        Bandwidth for the given shrinkage. All folds use this bandwidth, because the median of pairs
-        hardly differs between folds.
+        Bandwidth for the given shrinkage. All folds use this bandwidth, because the median pairwise
+        distance hardly differs between folds.
     projection : Tensor of shape (k, r) or None
         Matrix that projects points to the coordinates of the kernel.
     n_features : int
@@ -425,8 +425,8 @@ def _suitable_variants(
 ) -> tuple[ScoreSettings, ...]:
     """Return the settings to compare, with a shrinkage of 1 only if there are separate groups.
 
-    With few rows, another whitening would take longer than it gains. In one dimension, only the
-    first variant is suitable, because the losses of rough kernels vary too much.
+    With few rows, a second whitening takes too much time for a small gain. In one dimension, only
+    the first variant is suitable, because the losses of rough kernels vary too much.
     """
     variants, kinds = settings.variants, len(settings.kernels)
     if x.shape[1] == 1:
@@ -441,7 +441,7 @@ def _best_variant(
     variants: tuple[ScoreSettings, ...],
     losses_of: Callable[[ScoreSettings], Iterator[Tensor]],
 ) -> tuple[ScoreSettings, float]:
-    """Choose kernel, shrinkage and strength by held-out losses, with a preference for the first.
+    """Choose a variant and a strength by held-out losses, with a preference for the first variant.
 
     Another variant replaces the first only if its loss is lower by two standard errors of the
     difference. Variants with the first shrinkage are not tried if the first variant does not
@@ -449,8 +449,8 @@ def _best_variant(
 
     Two bounds on the mean over three folds make some of the fits unnecessary.
 
-    * The mean plus the standard error is at least the second largest of three numbers. If no
-      strength improves on the base alone in two of the folds, the base alone is chosen.
+    * The mean of three numbers plus the standard error is at least the second largest number. The
+      base alone is therefore chosen if there are two folds in which no strength improves on it.
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
       comparison with another kernel ends if no strength has a gain in every fold so far.
     """

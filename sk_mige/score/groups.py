@@ -1,4 +1,4 @@
-"""Separate groups of samples."""
+"""Detection of separate groups of samples."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ COMPARED, NEIGHBOURS = 128, 10
 
 
 def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Find groups of samples with gaps in between.
+    """Find groups of samples that are separated by gaps.
 
-    Two samples are connected if each is one of the nearest neighbours of the other. A sample
+    Two samples are connected if each is one of the 10 nearest neighbours of the other. A sample
     between two groups is seldom a neighbour of both, so a few such samples do not connect the
-    groups. Samples of groups with fewer than 10 samples are left out, because most small groups
-    are outliers.
+    groups. Groups with fewer than 10 compared samples are left out, because most small groups are
+    outliers. If all groups are smaller, the largest groups are kept.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples with comparable units.
+        Samples, whose columns have comparable units.
 
     Returns
     -------

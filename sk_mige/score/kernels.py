@@ -91,7 +91,8 @@ def _check_range(x: Tensor, y: Tensor, largest: Tensor) -> None:
     if all(limits.tiny <= value <= limits.max / 4 for value in largest.flatten().tolist()):
         return
     inside = (largest >= limits.tiny) & (largest <= limits.max / 4)
-    remedy = "rescale the columns, or pass x and z in float64"
+    wide = largest.dtype == torch.float64
+    remedy = "rescale the columns" + ("" if wide else ", or pass x and z in float64")
     is_finite = x.isfinite().flatten(-2).all(-1) & y.isfinite().flatten(-2).all(-1)
     differ = (y != y[..., :1, :]).flatten(-2).any(-1)
     if bool((~inside & is_finite & ~(largest < limits.tiny)).any()):
@@ -244,9 +245,9 @@ class KernelMatrices(NamedTuple):
 class Kernel:
     r"""Radial kernel :math:`k(x, y) = k(u)` with :math:`u = \|x - y\|^2 / \sigma^2`.
 
-    A subclass defines :meth:`matrices`, the values k(u), with k(0) = 1, and the derivatives. Score
-    expansions, divergences, curl-free fields and Stein kernels use only the values and derivatives.
-    The kernel must be positive definite in every dimension.
+    A subclass defines :meth:`matrices`, which returns values k(u), with k(0) = 1, and derivatives
+    of k. Score expansions, divergences, curl-free fields and Stein kernels use only the values and
+    derivatives. The kernel must be positive definite in every dimension.
 
     Examples
     --------
@@ -275,7 +276,7 @@ class Kernel:
 
     def between(self, x: Tensor, centers: Tensor, s2: float) -> KernelMatrices:
         """Return values and derivatives (n, m) of points (n, d) and centres (m, d)."""
-        # Kernels of infinite distances from the centres are zero.
+        # Squared distances are not checked, because the kernel is 0 at infinite distances.
         return self.matrices(squares_and_norms(x, centers)[0], s2)
 
 

@@ -29,7 +29,7 @@ CHUNK_ELEMENTS = 2**21
 FLOAT32_ALPHA = 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
-# A batch is outside if the median distance from the mean exceeds the quantile OUTER of the
+# A batch is outside the data if its median distance from the mean exceeds the quantile OUTER of the
 # landmarks' distances. The test needs at least FEWEST rows and landmarks.
 FEWEST, OUTER = 20, 0.99
 
@@ -99,9 +99,10 @@ class LandmarkAccumulator:
         return points if self.units is None else self.units(points)
 
     def _keys(self, points: Tensor) -> Tensor:
-        """Return distances (n,) from a landmark in bandwidths, which are equal for equal rows.
+        """Return the distance (n,) of each row from the first landmark, in bandwidths.
 
-        Distances from the mean are not used, because all rows on a sphere have the same distance.
+        Equal rows have equal distances. Distances from the mean are not used, because all rows on a
+        sphere have the same distance.
         """
         ex = self.expansion
         distances: Tensor = (ex.whitening(points) - ex.centers[0]).square().sum(1).sqrt()

@@ -26,7 +26,7 @@ from .subspace import SampleSubspace
 from .units import FeatureUnits
 from .whitening import Whitening, fit_whitening, identity_whitening
 
-# Limit of a bandwidth, whose square is finite.
+# Largest bandwidth, whose square is finite in float64.
 LARGEST = 1e150
 
 
@@ -64,7 +64,7 @@ class ScoreSettings:
 
     @property
     def variants(self) -> tuple[ScoreSettings, ...]:
-        """Settings to compare on held-out rows, with a kernel and a shrinkage each."""
+        """Settings to compare on held-out rows, each with one kernel and one shrinkage."""
         found = [replace(self, kernel=kernel) for kernel in self.kernels]
         if len(found) > 1 and self.whiten and self.shrinkage == "auto":
             found.append(replace(found[-1], shrinkage=1.0))

@@ -14,7 +14,7 @@ from sk_mige._warnings import warn_user
 # frequent for densities with infinite variance, and rare for other densities. Estimates that leave
 # out rows are not affine equivariant.
 FAR, EXTREME, FEW, CODES = 20, 100, 0.05, 0.25
-# A value in a larger fraction of the rows is a usual value instead of a code.
+# A value in a larger fraction of the rows counts as a usual value, not as a code.
 USUAL = 0.5
 
 
@@ -82,7 +82,7 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _frequent_codes(x: Tensor) -> Tensor:
-    """Return a mask of equal values at an end of a column that are far from all other values.
+    """Return a mask of frequent minima or maxima of a column, far from the median of other values.
 
     If a quarter to a half of the rows contain a code, a quartile is equal to the code.
     """

@@ -14,7 +14,7 @@ from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 from .spectrum import cholesky_in_place
 
-# Largest number of centres of the functions in the posterior, and number of draws.
+# Largest number of centres, and number of draws from the posterior.
 MAX_CENTERS, N_DRAWS = 1_000, 256
 # Number of rows of a chunk.
 CHUNK_ROWS = 4_096
@@ -30,7 +30,7 @@ class ScoreErrors:
     ----------
     draws : Tensor of shape (n, R)
         Matrix whose rows have the inner products :math:`v_{ij}`.
-    root : Tensor of shape (m, d)
+    root : Tensor of shape (r, d)
         Root B of the covariance of the prior, in units of 1 / feature.
     """
 
@@ -50,9 +50,8 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
 
     Here k(x) are the kernel values between x and the centres, and K is the Gram matrix of the
     centres. The quadratic form of the loss is :math:`A = \sum_i k(x_i)\, k(x_i)^\top`. The factor
-    :math:`v_{ii}` is close to 1 at an isolated row, where regularisation replaces the score by the
-    score of the base. The factor is close to 0 at a row with many neighbours. The covariance S is
-    estimated from the fitted coefficients,
+    :math:`v_{ii}` is :math:`n \alpha / (1 + n \alpha)` at an isolated centre, and smaller at a row
+    with neighbours. The covariance S is estimated from the fitted coefficients,
 
     .. math:: S = \frac{C^\top K C}{\operatorname{tr} A M^{-1}} ,
 

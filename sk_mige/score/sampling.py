@@ -27,8 +27,8 @@ INNER = 0.95
 # exceeds FAR times the largest nearest-neighbour distance of the centres. A warning is given if a
 # fraction of the chains above MANY left the data or never moved.
 DEEP, FAR, MANY = 4.0, 2.0, 0.05
-# With adjusted=False, steps are too long if a fraction below RARELY would be accepted, or if the
-# variance of the chains exceeds WIDER times that of the centres.
+# Steps with adjusted=False are too long in two cases: their acceptance rate would be below RARELY,
+# or the variance of the chains exceeds WIDER times that of the centres.
 RARELY, WIDER = 0.4, 1.5
 # Acceptance rates of suggested steps with adjusted=True and with adjusted=False.
 OFTEN, ALWAYS = 0.6, 0.9
@@ -151,7 +151,7 @@ def langevin(
             x, drift = proposal, there
     if not bool(x.isfinite().all()):
         raise ValueError(
-            "the chains of sample diverged, because the steps are too long; use "
+            f"the chains of sample diverged, because step_size={step_size:g} is too long; use "
             f"{_shorter(adjusted)}"
         )
     lost = log_density(units.inverse(x)) < _lowest(log_density(units.inverse(centers)), axes)

@@ -19,8 +19,8 @@ from .whitening import fit_whitening
 
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
-# Norms beyond this multiple of the mean squared score, for each row, are implausible. Losses beyond
-# WILD times the lowest loss are rounding errors.
+# A squared norm per row is implausible above IMPLAUSIBLE times the mean squared score. Losses below
+# WILD times the lowest attainable loss are due to rounding errors.
 IMPLAUSIBLE, WILD = 2.0, 1e3
 # Standard errors by which the gain over a simpler candidate must exceed 0.
 CLEAR_GAIN = 2.0
@@ -190,7 +190,7 @@ def clear_gain(losses: Tensor, lower: Tensor) -> bool:
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
-    """Return the selected candidate, the default settings, and the best for each ``curl_free``.
+    """Return the selected candidate, the default, and the best candidate for each ``curl_free``.
 
     :func:`select_candidate` selects the candidate and the strength of the default settings. The
     default settings replace the selected candidate if their mean loss is lower.

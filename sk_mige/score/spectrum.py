@@ -20,7 +20,7 @@ RESOLUTION = 1e-10
 # resolves the spectrum. Above the second limit, a float64 Cholesky factorisation gives the
 # coefficients to six digits.
 FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
-# Rows of matrices whose size is a multiple of this number compete for the same lines of the cache.
+# Matrix sizes that are multiples of this number cause conflicts in the processor's cache.
 CONFLICTING = 128
 
 
@@ -154,7 +154,7 @@ def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
     -------
     SpectralBasis
     """
-    # LAPACK decomposes the upper triangle in up to a tenth less time than the lower triangle.
+    # LAPACK takes up to 10 % less time for the upper triangle than for the lower triangle.
     values, vectors = torch.linalg.eigh(gram, UPLO="U")
     n_kept = len(values) if definite else int(significant(values).sum())
     values = values[-n_kept:].flip(0)  # significant eigenvalues are last

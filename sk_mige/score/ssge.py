@@ -100,7 +100,8 @@ def ssge(
     Tensor of shape (..., M, d)
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in float64,
         because a float32 result can have a relative error of 6e-3. The solver "cholesky" runs in
-        the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64 otherwise.
+        float64 if ``alpha`` is below 1e-4. For larger ``alpha``, the solver runs in the dtype of
+        ``z``, or in float32 for half precision.
 
     Notes
     -----
@@ -117,7 +118,7 @@ def ssge(
     TypeError
         If ``z`` or ``sq_distances`` is not a dense tensor of floating-point numbers.
     ValueError
-        If another argument is invalid, or if the solver needs ``alpha``.
+        If another argument is invalid, or if ``alpha`` is 0 with ``solver="cholesky"``.
 
     References
     ----------
@@ -158,7 +159,7 @@ def ssge(
     values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
-    # Multiply only kept eigenvectors, except on a GPU, where reading their number would wait.
+    # On a GPU, all eigenvectors are used, because reading the number of kept ones would wait.
     j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
     moments = stein_moments(u, values[..., :j], matrices, s2) @ centred

@@ -294,8 +294,8 @@ def kernel_stein_discrepancy(
 ) -> float:
     r"""Compute the squared kernel Stein discrepancy between samples and a density p.
 
-    The squared discrepancy of two densities is 0 if they are equal. The U-statistic is an unbiased
-    estimate of the squared discrepancy between p and the density of the samples:
+    The squared discrepancy of two equal densities is 0. The U-statistic is an unbiased estimate of
+    the squared discrepancy between p and the density of the samples:
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 

@@ -78,7 +78,7 @@ class SampleSubspace(TensorParts):
         return self.rows.to(self.mixing).mT @ self.mixing
 
     def _weights(self, inner: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights with which rows of R and the displacement sum to the given vectors."""
+        """Return weights for which a sum of rows of R and the displacement is the given vector."""
         away = vectors[:, -1:] / inner[:, -1:]  # per unit of displacement from the span
         along = (vectors[:, :-1] - away * inner[:, :-1]).to(self.mixing.dtype)
         return along @ self.mixing.mT, away

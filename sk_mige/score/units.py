@@ -14,7 +14,7 @@ from .precision import TensorParts, widest_dtype
 ROUNDINGS = 4.0
 # Number of elements of a block of columns, 1 MiB in float64.
 BLOCK_ELEMENTS = 2**17
-# Units whose quotients with scores neither overflow nor vanish in float32.
+# Range of units by which float32 scores can be divided without overflow or underflow.
 MODERATE_UNITS = 1e-15, 1e15
 # Largest standardised value, whose fourth power is in the range of float64.
 FARTHEST = 1e70

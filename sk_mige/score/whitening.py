@@ -15,8 +15,8 @@ from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .units import FeatureUnits, feature_units
 
-# Candidate intensities. 0 is exactly equivariant and is tried only if the sample covariance has
-# full rank. 1 is a spherical covariance.
+# Candidate intensities. Intensity 0 is exactly affine equivariant, and is tried only if the sample
+# covariance has full rank. Intensity 1 gives a spherical covariance.
 SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 

@@ -408,7 +408,7 @@ class _FunctionBound(Bound):
         return super().local(scores) if self._local is None else self._local(scores)
 
     def held_out(self, scores: Tensor) -> Tensor:
-        # If the objective is another divergence, its variance is lower than that of the value.
+        # An objective that is another divergence has a lower variance than the value in nats.
         estimate = self.function(scores)
         return estimate.value if self._nats is None else estimate.objective.detach()
 

@@ -180,7 +180,7 @@ def log_density_of_components(columns: Tensor, mixing: Tensor) -> Tensor:
 
 
 def _entropies(z: Tensor) -> Tensor:
-    """Return the differential entropy of each column from spacings of order sqrt(n) / 2."""
+    """Return the differential entropy of each column from spacings of order sqrt(n)."""
     n = len(z)
     m = round(0.5 * n**0.5)
     ordered = z.sort(dim=0).values

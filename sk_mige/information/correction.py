@@ -176,7 +176,7 @@ class CorrectedReference(Reference):
                 elif found > best:
                     best, self.scale_ = found, scale
                     self._set_ceiling(ceiling, total[1:].flatten())
-        # Clipping alone improves an overfitted reference. The gain is relative to the clipped
+        # Clipping alone improves an overfitted reference, so the gain is relative to the clipped
         # reference.
         self.gain_ = best - uncorrected
 

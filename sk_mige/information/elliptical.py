@@ -261,7 +261,8 @@ class EllipticalReference(GaussianReference):
         factor is that of the last bin, but the mass is at most that of one row.
         """
         n, norms = len(norms), np.sort(norms)
-        # Equal steps of the number of rows plus the log-norm resolve gaps between scales.
+        # Inner limits have equal steps in the sum of rank and log-norm, both scaled to [0, 1].
+        # Ranks alone would not resolve gaps between scales.
         logs = np.log(norms + norms[n // 2] / n + 1e-300)
         levels = np.arange(n) / n + (logs - logs[0]) / max(logs[-1] - logs[0], 1e-300)
         inner = np.searchsorted(levels / 2, np.arange(1, n_bins) / n_bins)

@@ -159,10 +159,10 @@ def with_undescribed(
         return error
     least = 0.5 * float(strength[undescribed].max().log1p())
     warn_user(
-        f"the information is at least {least:.2f} nats, because neighbouring rows are similar, but "
-        "the scores do not describe this information. The standard error is infinite. The "
-        "variables may oscillate with each other, or successive rows may depend on each other. "
-        "Pass more samples, or project the variables to fewer coordinates"
+        "the standard error is infinite, because neighbouring rows imply an information of at "
+        f"least {least:.2f} nats, which the scores do not describe. The variables may oscillate "
+        "with each other, or successive rows may depend on each other. Pass more samples, or "
+        "project the variables to fewer coordinates"
     )
     return torch.full_like(error, torch.inf)
 
@@ -185,7 +185,7 @@ def _check_copies(variable: Variable, kept: list[int]) -> None:
     if left.norm() > COPIES * dz.norm():
         warn_user(
             f"columns {rest} of {name} are linear combinations of other columns, but the "
-            f"derivatives d{name} contradict this relation. The information may be "
-            "discontinuous in the parameters. "
-            "The result is the gradient of the other columns alone. Check the derivatives"
+            f"derivatives d{name} contradict this relation. The information may be discontinuous "
+            "in the parameters, and the result is the gradient of the other columns alone. Check "
+            "the derivatives"
         )

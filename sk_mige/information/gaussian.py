@@ -301,7 +301,7 @@ def _continuation(
 
 
 def _root(g: np.ndarray, w: float, step: Callable[[float, np.ndarray], float]) -> float:
-    """Approach a root from the left by Newton's steps, as a function of w and 1 / (g + w)."""
+    """Return a root, approached from the left by Newton steps ``step(w, 1 / (g + w))``."""
     for _ in range(50):
         change = float(step(w, 1 / (g + w)))
         w += change

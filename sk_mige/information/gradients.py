@@ -69,7 +69,7 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
     Examples
     --------
-    The entropy of a·ε grows like log a, so the gradient with respect to log a is 1:
+    The entropy of a·ε is log a plus a constant, so the gradient with respect to log a is 1:
 
     >>> import torch
     >>> from sk_mige.information import entropy_surrogate

@@ -79,7 +79,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
 def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
     """Return values and derivatives at x of the monotone cubic through (knots, heights).
 
-    Equal knots are a single knot, with the mean of their heights.
+    Equal knots are merged into one knot, whose height is the mean of their heights.
     """
     knots, owner, counts = torch.unique(knots, return_inverse=True, return_counts=True)
     if len(knots) < 2:

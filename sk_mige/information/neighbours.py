@@ -19,7 +19,7 @@ from sk_mige.information._samples import check_same_length
 from sk_mige.information.references import Reference
 
 Rows = NDArray[np.float64]
-# Approximate number of rows at which the intrinsic dimension is estimated.
+# The intrinsic dimension is estimated at fewer than 2 MAX_CENTRES rows.
 MAX_CENTRES = 2000
 
 
@@ -169,7 +169,8 @@ class NeighbourReference(Reference):
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     """Maximum-likelihood estimate of the intrinsic dimension of the data [1]_.
 
-    With many rows, only a part of the rows is used.
+    With 4,000 rows or more, the dimension is estimated at 2,000 to 3,000 rows, with neighbours
+    among all rows.
 
     Parameters
     ----------

@@ -14,7 +14,8 @@ from sk_mige.information.residuals import LinearResiduals
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
-# Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface.
+# Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface. Largest
+# number of columns, and smallest number of rows, for an estimate of the dimension.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
 # Three standard errors of the decrease for independent pairs, divided by dimension / sqrt(n).
 NOISE = 1.7
@@ -39,9 +40,9 @@ def check_noise(x: Tensor, y: Tensor) -> None:
         )
     if on_a_surface(x, y):
         warn_user(
-            "y is nearly a function of x, because the pairs lie close to a surface. The mutual "
-            "information is infinite or larger than the samples resolve. The result is the "
-            "gradient at the resolution of the samples. Add the measurement noise to y"
+            "y is nearly a function of x, because the pairs lie close to a surface, and the mutual "
+            "information may be infinite. The result is the gradient at the resolution of the "
+            "samples. Add the measurement noise to y"
         )
 
 

@@ -222,10 +222,10 @@ class MixtureReference(DensityReference):
 
     Expectation maximisation fits the mixture. The marginal densities of x and y are Gaussian
     mixtures with the same weights. Let :math:`n_k` be the number of rows of component k, d the
-    number of columns of (x, y), and :math:`S_k` the covariance of the rows. With the shrinkage c,
-    the covariance of the component is
+    number of columns of (x, y), and :math:`S_k` the covariance of the rows. With the shrinkage c
+    and one further row of variance .01, the covariance of the component is
 
-    .. math:: \frac{n_k S_k + c d \bar S}{n_k + c d}, \quad
+    .. math:: \frac{n_k S_k + c d \bar S + .01\, I}{n_k + c d + 1}, \quad
               \bar S = \frac{\sum_j n_j S_j}{\sum_j n_j} .
 
     Parameters

@@ -224,8 +224,8 @@ def log_margins(
 ) -> Tensor:
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
-    Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
-    inverse square of the distance. Spacings of outlying values are on a logarithmic scale. On
+    On each side of the range of the sorted values, the density has a mass of 1 / n and decays like
+    the inverse square of the distance. Spacings of outlying values are on a logarithmic scale. On
     a linear scale, the density at the end of a heavy tail varies much within a window of spacings.
 
     Parameters

@@ -179,8 +179,8 @@ def undescribed(e: Evidence, found: Comparison) -> float:
     r"""Return a significant part of the information that a candidate does not describe.
 
     Let f be the pointwise information of the candidate. Let :math:`\phi_k` be products of two
-    cosines. The arguments are ranks of a column of x and ranks of a column of y. The norm of a row
-    is a further column. For the true f,
+    cosines. The arguments are ranks of a column of x and ranks of a column of y. The norm of the
+    rows is a further column of each variable. For the true f,
 
     .. math:: m_k = \mathbb{E}_{p(x, y)} \phi_k - \mathbb{E}_{p(x) p(y)} e^f \phi_k
 

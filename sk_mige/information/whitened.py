@@ -23,14 +23,14 @@ from sk_mige.score.heldout import fold_losses, summed
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 
-# In whitened coordinates the base density is the standard Gaussian. Held-out folds regularise
-# the kernel expansion that corrects this base.
+# In whitened coordinates, the base density is the standard Gaussian. The regularisation strength of
+# the kernel correction is chosen on held-out folds.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
-# Bandwidths, as multiples of the median distance. A narrower kernel must have a gain over the
-# Gaussian that is MIN_RATIO times larger, because narrow kernels have a larger variance. The
-# surplus must be MIN_SHARE of d / 2, the size of the Gaussian's loss, because gains can be due to
-# chance.
+# Bandwidths, as multiples of the median distance. The gain of a narrower kernel over the Gaussian
+# must exceed MIN_RATIO times that of the wider kernel, because narrow kernels have a larger
+# variance. The surplus must exceed MIN_SHARE of d / 2, the size of the Gaussian's loss, because
+# gains can be due to chance.
 BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
 # With fewer samples, folds are too small to choose a bandwidth.
 MIN_SAMPLES_TO_NARROW = 200

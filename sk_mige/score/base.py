@@ -89,8 +89,8 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
     In whitened coordinates, the loss of :math:`g_0` depends only on the radii. Pass leave-one-out
-    radii. If d approaches n, whitening makes in-sample radii nearly equal, which hides heavy tails.
-    A finite number of degrees of freedom is chosen only if the decrease in loss from the Gaussian
+    radii. If d approaches n, whitening makes in-sample radii nearly equal, even for heavy tails. A
+    finite number of degrees of freedom is chosen only if the decrease in loss from the Gaussian
     exceeds one standard error.
 
     Parameters

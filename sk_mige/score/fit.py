@@ -242,7 +242,7 @@ def fit_landmarks(
     if alpha is None:
         enough = total.n_samples >= MIN_SAMPLES_TO_CHOOSE
         losses = [*fold_losses(expansion, vectors, fold_sums, ALPHAS)] if enough else []
-        # Copies of a single row are all in one fold, which gives no losses.
+        # If all rows are copies of one row, one fold holds all rows, and there are no losses.
         alpha = _best_alpha(torch.stack(losses))[0] if losses else FALLBACK_ALPHA
     return _solve(expansion, vectors, total.fit, total.n_samples, settings, alpha)
 

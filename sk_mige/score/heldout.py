@@ -205,7 +205,7 @@ def section_linear(
 
 
 class Distances:
-    r"""Squared distances and norms of samples and centres, which do not depend on the bandwidth.
+    r"""Squared distances and norms of samples and centres, shared by all bandwidths.
 
     Gradient fields are fitted in whitened coordinates. Their held-out loss is computed in input
     coordinates, from samples and centres multiplied by W.
@@ -240,8 +240,8 @@ class Distances:
 class GradientForm:
     r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
 
-    Let D be the slopes of the kernel, S the squared distances of samples from centres and
-    :math:`S_Z` those of the centres. The quadratic form A satisfies
+    Let D be the slopes of the kernel, S the squared distances of samples from centres, and
+    :math:`S_Z` the squared distances between centres. The quadratic form A satisfies
 
     .. math:: 2 \sigma^4 A = (D \circ S)^\top D + D^\top (D \circ S) - D^\top D \circ S_Z ,
 

@@ -39,7 +39,7 @@ TRIED = 256
 def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     r"""Return the score of a model, with the correction to the base set to zero outside the data.
 
-    A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most of
+    With a wide kernel, the correction extends far beyond the samples. In many dimensions, most of
     the space is far from the samples, and chains would not return to the data. Let r be the
     distance from the mean in whitened coordinates. The correction is multiplied by the factor
 
@@ -57,7 +57,7 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     width = max(end - start, 1e-9 * end)
 
     def score(x: Tensor) -> Tensor:
-        # A model in float32 takes points in float32, unless it maps them to a subspace first.
+        # A float32 model needs float32 points. A subspace converts points to the model's dtype.
         at = x if model.subspace is not None else x.to(dtype)
         if base.dof is None:
             return model.score(at).to(x)

@@ -212,8 +212,9 @@ def stein_kernel(
     bandwidth : float, "median" or "scaled-median", default="median"
         Bandwidth :math:`\sigma`. ``"median"`` is the median distance between m ≤ 1,000 rows, chosen
         at regular intervals of the row index. ``"scaled-median"`` divides the median by
-        :math:`\sqrt{\log m}`. The smaller bandwidth suits thinning, which needs more detail. A
-        number is in units of standard deviations, or in the units of x if ``preconditioner=None``.
+        :math:`\sqrt{\log m}`. Thinning needs a finer resolution, and therefore the smaller
+        bandwidth. A number is in units of standard deviations, or in the units of x if
+        ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
@@ -282,7 +283,7 @@ def stein_kernel(
     if errors is not None:
         scale = torch.linalg.norm(white.inverse_linear(errors.root.to(y) * units))
         inner = torch.cat([inner, scale * errors.draws.to(y)], dim=1)
-    # The density has no extent along constant columns with zero scores, which do not count in d.
+    # Constant columns with zero scores do not count in d, because the density has no extent there.
     kept = (y != y[0]).any(0) | (inner[:, : y.shape[1]] != 0).any(0)
     if kept.any():
         y, inner = y[:, kept], torch.cat([inner[:, : len(kept)][:, kept], inner[:, len(kept) :]], 1)

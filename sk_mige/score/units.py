@@ -68,8 +68,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
 
     Standardised values do not depend on the unit or the sign of a column, and their squares do not
     overflow. If outliers dominate a column, the unit is the standard deviation of a normal column
-    with the same interquartile range. If a column is constant up to rounding, its unit is at least
-    1 and exceeds its largest absolute value.
+    with the same interquartile range. If a column is constant up to rounding, the unit is at least
+    1 and exceeds the largest absolute value.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ def related_directions(x: Tensor, y: Tensor) -> list[Tensor] | None:
 
     Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`. For
     each variable z, :math:`\rho = (\lVert z \rVert^2 - d) / \sqrt{2 d}` is the standardised squared
-    radius. A correlation is significant if it exceeds the largest correlation expected for
-    independent Gaussian data [1]_ by 10 %.
+    radius. A correlation is significant if it exceeds 1.1 times the largest correlation expected
+    for independent Gaussian data [1]_.
 
     Parameters
     ----------

@@ -265,7 +265,7 @@ def mean_inner_product(scores: Tensor, z: Tensor) -> Tensor:
 
 
 def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
-    """Return the squared ratio of the median distances of z and x, or 1 if it is not finite."""
+    """Return the squared ratio of the median distances of z and x, or 1 if not finite."""
     return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
 
 

@@ -99,7 +99,7 @@ def _fit(kernel: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return predictions, signal-to-noise ratios and gains in log-likelihood of each target."""
     n = len(kernel)
     kernel = kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()
-    # The mean diagonal is 1 before 1 / n is added, which gives the constant direction eigenvalue 1.
+    # The mean diagonal is scaled to 1. Adding 1 / n gives the constant direction the eigenvalue 1.
     kernel = kernel / kernel.diagonal().mean().clamp_min(1e-300) + 1 / n
     values, vectors = torch.linalg.eigh(kernel)
     values = values.clamp_min(0)[:, None]

@@ -99,7 +99,7 @@ def multiview_mutual_info_surrogate(
 
 
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
-    r"""Return ½ log det Σ_w of views z (S, M, d), which bounds H(z | x) up to a constant."""
+    r"""Return ½ log det Σ_w of views z (S, M, d), an upper bound of H(z | x) up to a constant."""
     s, m, d = z.shape
     wide = z.to(widest_dtype(z))
     # The ridge is proportional to the variance of z, because a fixed ridge would favour large

@@ -163,7 +163,7 @@ class Architecture:
                 "encoder, called with (n_features or input_shape, n_outputs), must return a "
                 f"torch.nn.Module; got {type(made).__name__}"
             )
-        return copy.deepcopy(made)  # the function may return a module that it keeps
+        return copy.deepcopy(made)  # the function may return the same module in each call
 
     def _check_output(self, network: EncoderNetwork, head: Head) -> None:
         # The forward pass also gives lazy modules their shapes. In evaluation mode, batch norms

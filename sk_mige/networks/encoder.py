@@ -101,7 +101,8 @@ class EncoderNetwork(nn.Module):
 
     def _training_code(self, inputs: Tensor) -> Code:
         """Return the code of all views, with the features of the inner layer."""
-        # Each view has a separate call, because most transforms treat all rows of a batch alike.
+        # Each view has a separate call, because most transforms change all rows of a batch in the
+        # same random way.
         changed = [self._augmented(inputs) for _ in range(self.n_views)]
         with _naming_shapes(inputs, changed):
             views = self.corrupt(torch.cat(changed) if self.n_views > 1 else changed[0])

@@ -15,12 +15,12 @@ from sk_mige._contexts import on_device
 
 from .encoder import EncoderNetwork
 
-# Number of values of a chunk in the widest layer. On a CPU, 4 MiB as float32 stay in the caches.
-# Convolutions and GPUs need larger chunks for full speed.
+# Number of values of a chunk in the widest layer. On a CPU, 4 MiB of float32 values stay in the
+# caches. Convolutions and GPUs need larger chunks for full speed.
 CPU_CHUNK_VALUES = 2**20
 CHUNK_VALUES = 2**24
-# Number of values in the first feature map for each pixel: 64 channels have a quarter of the pixels
-# each.
+# Number of values in the first feature map for each pixel of the image. The feature map has 64
+# channels with a quarter of the pixels.
 VALUES_OF_A_PIXEL = 16
 # Smallest number of rows in a matrix product. Products of fewer rows round differently.
 FEWEST_ROWS = 32

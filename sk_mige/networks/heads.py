@@ -308,7 +308,7 @@ class ImplicitHead(Head):
             return Code(draws[0] if self.n_draws == 1 else draws)
         mean, threshold = self._split(h)
         units = torch.zeros_like(threshold)
-        for shift in self.inject(self.noise):  # one batch would take much memory
+        for shift in self.inject(self.noise):  # all draws at once would need much memory
             units = units + relu(threshold + shift)
         return Code(mean + self.spread(units / len(self.noise)))
 

@@ -126,7 +126,7 @@ def _downloaded(folder: Path, file: RemoteFile, by_hand: str, allowed: bool) -> 
             try:
                 pooch.retrieve(address, known_hash=f"md5:{file.md5}", fname=file.name, path=own)
                 break
-            except (OSError, ValueError) as error:  # no connection, no such page, another hash
+            except (OSError, ValueError) as error:  # a failed connection, or a wrong hash
                 reasons.append(f"{address}: {error}")
         else:
             raise FileNotFoundError(

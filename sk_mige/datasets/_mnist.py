@@ -53,7 +53,7 @@ FASHION_MNIST = _remote_files(
 
 MNIST_DESCR = """\
 MNIST: handwritten digits, 28 x 28 grey pixels, 60,000 for training and 10,000 for
-testing. Ink is bright (255), paper is 0.
+testing. Pixels of ink have values up to 255, and pixels of paper have the value 0.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86(11), 1998."""

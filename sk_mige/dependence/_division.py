@@ -62,7 +62,7 @@ class DividedPair:
         pair = self._with_relations(x, y)
         first, counts = np.unique(pair_codes(x, y), return_counts=True)
         are_copies = x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0)
-        rows = first if are_copies else slice(None)  # copies are not evidence
+        rows = first if are_copies else slice(None)  # copies are no evidence for a function
         functions = shared_columns(*(z[rows] for z in pair))
         self.shared = [list(own) for own in functions]
         self.functions = [

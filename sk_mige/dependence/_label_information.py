@@ -179,11 +179,12 @@ def choose_label_information(
     variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)
     # The expectation of the held-out information is a lower bound.
     least = sum(e.weight * e.held_out for e in used) - Z_90 * math.sqrt(sampling)
-    # The entropy of the labels bounds the information, and is at most the log of their number.
+    # The entropy of the labels bounds the information, and is at most the log of the number of
+    # labels.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * math.sqrt(variance)
     largest = min(entropy + Z_90 * float(log_prior[labels].std()) / n**0.5, most)
-    smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
+    smoothed = -math.log1p(-_smoothing(n))  # largest loss of information due to the smoothing
     high = min(max(value + error + limits + smoothed, _unresolved(judged)), largest)
     if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:
         high = largest

@@ -89,9 +89,10 @@ class MutualInfoEstimator(BaseEstimator):
         and "network" p ≥ 3. Candidates for labels are "linear", "quadratic", "logistic",
         "neighbors", "boosting", "trees", "table" and "ordered". The candidate "table" needs labels
         in X and in Y. The candidate "ordered" needs a single numeric label column with more than
-        two values. For more than 50 labels, "auto" omits "boosting", whose time is proportional to
-        the number of labels. For a table of labels and numbers, the list may lack candidates for
-        one of the two types. For this type, "auto" is used.
+        two values, and fewer than 40 columns in the other variable. For more than 50 labels,
+        "auto" omits "boosting", whose time is proportional to the number of labels. For a table of
+        labels and numbers, the list may lack candidates for one of the two types. For this type,
+        "auto" is used.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -173,9 +174,9 @@ class MutualInfoEstimator(BaseEstimator):
     rows, pass a list of the fast candidates "gaussian", "elliptical" and "mixture". For hundreds of
     columns, project X and Y to fewer columns.
 
-    Random ranks of tied values hide a part of the information. Equal ranks of tied values
-    exaggerate the information. The estimate with ties is near the mean of both results, and the
-    interval contains both.
+    With random ranks of tied values, the estimate is too small. With equal ranks of tied values,
+    the estimate is too large. The result is near the mean of both estimates, and the interval
+    contains both.
 
     Examples
     --------
@@ -505,10 +506,10 @@ class MutualInfoEstimator(BaseEstimator):
     def _hidden_by_ties(
         self, value: float, numbers: list[Array], scores: tuple[Tensor, Tensor]
     ) -> float:
-        """Return half of the largest information that the random order of ties can hide.
+        """Return half of the largest loss of information due to the random order of ties.
 
-        The largest hidden information is the increase in Gaussian information if ties have equal
-        scores. The entropy of the rows is an upper bound on the total information.
+        The largest loss is the increase in Gaussian information if ties have equal scores. The
+        entropy of the rows is an upper bound on the total information.
         """
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
         lost = _gaussian_information(*equal) - _gaussian_information(*scores)

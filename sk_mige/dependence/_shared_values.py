@@ -97,8 +97,8 @@ def shared_columns(x: Array, y: Array) -> tuple[dict[int, list[int]], dict[int, 
     """Return the columns of x that y determines, and the columns of y that x determines.
 
     The value for a column is the list of columns of the other variable that determine the column.
-    Columns without repeated values are left out. Only causes that repeat are evidence, so a single
-    repeated value does not determine a column.
+    Columns without repeated values are left out. Repeated values of the other variable determine a
+    column only if at least 20 contradictions would be expected by chance.
     """
     left, right = (
         {k: code for k, code in enumerate(map(row_codes, z.T[:, :, None])) if _repeats(code)}
@@ -192,7 +192,7 @@ class Clusters:
         return self.codes[nearest.kneighbors(self._scaled(table), return_distance=False)[:, 0]]
 
     def merge(self, own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Merge the clusters ``own`` of the rows until the clusters ``others`` determine them."""
+        """Merge the clusters ``own`` of the rows until ``others`` determine the merged clusters."""
         start, n_nodes = own.max() + 1, own.max() + others.max() + 2
         links = coo_array((np.ones(len(own)), (own, start + others)), (n_nodes, n_nodes))
         merged = connected_components(links, directed=False)[1]
@@ -236,7 +236,7 @@ def common_clusters(x: Array, y: Array) -> tuple[list[Clusters], list[Clusters]]
 def _merged(
     clusters: list[Clusters], codes: NDArray[np.int64], others: NDArray[np.int64]
 ) -> list[Clusters]:
-    """Merge clusters until ``others`` determine them, and keep clusters that divide the rows."""
+    """Merge clusters until ``others`` determine the result, and drop redundant clusters."""
     merged = [(own, own.merge(code, others)) for own, code in zip(clusters, codes.T, strict=True)]
     kept, known = [], np.zeros(len(codes), np.int64)
     for own, code in sorted(merged, key=lambda pair: -len(np.unique(pair[1]))):

@@ -22,7 +22,8 @@ from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
 
-# A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
+# A numeric column is discrete if it has at most 2 distinct values, or at most 50 distinct values
+# that are at most 10 % of the rows.
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # Equal rows are frequent if their number exceeds FREQUENT times the median number of equal rows.
 FREQUENT = 10

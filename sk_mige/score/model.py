@@ -307,7 +307,7 @@ class ScoreModel(TensorParts):
         if self.units is None:
             return scores
         scale = self.units.scale
-        return scores.to(scale) / scale  # division of two dtypes is slow
+        return scores.to(scale) / scale  # dividing tensors of two dtypes is slow
 
     def _score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
         ex = self.expansion
@@ -399,7 +399,7 @@ class ScoreModel(TensorParts):
         if not ex.curl_free:
             return self._in_input(base + (slopes * along) @ self.coefficients)
         alpha = self.coefficients[:, 0]
-        change = curvatures * along  # of the slopes along v
+        change = curvatures * along  # change of the slopes along v
         moved = (change * alpha) @ ex.centers - (change @ alpha)[:, None] * y
         return self._in_input(base + white.linear((moved - (slopes @ alpha)[:, None] * dy) / s2))
 

@@ -96,7 +96,7 @@ class SteinKernel:
         """Return the values (n, m) between the rows and those of ``other``, by default ``self``."""
         other = other or self
         x, s, y, t = self.points, self.scores, other.points, other.scores
-        u, _ = squares_and_norms(x, y)  # of any size in units of the bandwidth
+        u, _ = squares_and_norms(x, y)  # distances in bandwidths need no check of their range
         k, slope, curvature = self.kernel.matrices(u, 1.0)
         inner, d = s @ t.mT, x.shape[1]
         s, t = s[:, :d], t[:, :d]

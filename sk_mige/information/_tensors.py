@@ -93,7 +93,7 @@ def warn_of_missing_graph(tensors: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about samples inside the context, for estimators with their own warnings."""
+    """Context without warnings about samples, for estimators that give other warnings."""
     token = _WARNS.set(False)
     try:
         yield

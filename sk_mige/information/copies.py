@@ -97,7 +97,7 @@ def _codes_of_copies(
 
 
 def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Return rows (n, d), with each value replaced by its column's mean at probability ½.
+    """Return rows (n, d), each value replaced by the mean of the column with probability ½.
 
     Examples
     --------

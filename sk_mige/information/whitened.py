@@ -1,4 +1,4 @@
-"""Affine-equivariant score estimate, the default in MI gradients from samples."""
+"""Affine-equivariant score estimate, the default for information gradients from samples."""
 
 from __future__ import annotations
 

@@ -666,7 +666,7 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
 
 
 def _check_indicators(name: str, n_labels: int) -> None:
-    """Raise ValueError if the indicators of rare labels are too many columns."""
+    """Raise ValueError if the indicators of a column's labels need too many columns."""
     if n_labels > MAX_INDICATORS:
         raise ValueError(
             f"{name} has {n_labels} distinct labels, many of which are rare. Each label needs a "

@@ -108,7 +108,7 @@ def feature_information(
         "is infinite: y and these columns have a relation without noise. Add the measurement noise",
         infinite[owner],
     )
-    _warn_about(f"is not resolved by {len(features)} rows: pass more rows", wide[owner])
+    _warn_about(f"has a wide 90 % interval with {len(features)} rows: pass more rows", wide[owner])
     return values[owner]
 
 

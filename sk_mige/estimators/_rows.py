@@ -283,8 +283,8 @@ def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
             f"the rows of X are all equal in dtype('float32') of the networks: {example}. {advice}"
         )
     warn_user(
-        f"columns {shown} of X vary by less than {FEWEST_STEPS} spacings of numbers in "
-        f"dtype('float32') of the networks. For example, {example}. {advice}"
+        f"columns {shown} of X vary by less than {FEWEST_STEPS} spacings of float32 numbers, and "
+        f"the networks compute in float32. For example, {example}. {advice}"
     )
 
 

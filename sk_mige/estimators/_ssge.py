@@ -132,8 +132,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - "auto" chooses between the RBF and ``Matern(nu=1.5)``, on the same folds as ``alpha``. The
           Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
           kernel is used if its loss is lower than the loss of the RBF by two standard errors of the
-          difference. If the samples form separate groups, ``shrinkage="auto"`` also compares the
-          Matérn kernel with a shrinkage of 1. Groups are found by nearest neighbours of up to 128
+          difference. If the samples form separate groups, ``shrinkage="auto"`` adds a candidate,
+          the Matérn kernel with shrinkage 1. Groups are found by nearest neighbours of up to 128
           samples. "auto" is the RBF for a single feature, fewer than 12 samples, a spectral cutoff
           or a given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.

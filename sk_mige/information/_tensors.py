@@ -23,7 +23,7 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
     samples = check_real(name, value, floating=floating)
     if samples.ndim == 0 or samples.shape[0] < 2 or samples.numel() == 0:
         raise ValueError(
-            f"{name} must have a sample in each of two or more rows, shape (M, ...); got shape "
+            f"{name} must have shape (M, ...), with at least two rows; got shape "
             f"{tuple(samples.shape)}. A single sample has no score: use larger batches"
         )
     return samples if samples.ndim == 2 else samples.reshape(samples.shape[0], -1)

@@ -125,9 +125,9 @@ def channel_gradient(
     n_columns = len(independent_columns(check_rows("y", y)))
     if n_columns > noise.shape[1]:
         warn_user(
-            f"y has {n_columns} columns, but the noise has {noise.shape[1]}. If columns of y share "
-            "noise, the mutual information is infinite and has no gradient. Pass "
-            f"n_noise={n_columns}, and use one column of noise for each column of y"
+            f"y has {n_columns} linearly independent columns, but n_noise is {noise.shape[1]}. If "
+            "columns of y share noise, the mutual information is infinite and has no gradient. "
+            f"Pass n_noise={n_columns}, and use one column of noise for each column of y"
         )
     return mutual_info_gradient(rows, y, derivative, **options)
 

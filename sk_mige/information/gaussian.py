@@ -83,8 +83,9 @@ def gaussian_mutual_info(
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
-    Equivalently, the noise variance 1 is replaced by w < 1. The smaller variance compensates for
-    the spread of the sample eigenvalues. If d ≥ n and nearly all sample eigenvalues are large, w is
+    Compared with the log-determinant of the sample, the noise variance is w < 1 instead of 1, and
+    the term n (1 − w) is added. The smaller variance compensates for the spread of the sample
+    eigenvalues. If d ≥ n and nearly all sample eigenvalues are large, w is
     close to 0 or does not exist. For such small w, the integral is continued from the value of u at
     which :math:`w u` equals ``floor``. The continuation assumes that the remaining population
     eigenvalues, at most d, are equal. The continued integrand keeps its value and slope at the

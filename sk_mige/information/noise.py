@@ -40,9 +40,9 @@ def check_noise(x: Tensor, y: Tensor) -> None:
         )
     if on_a_surface(x, y):
         warn_user(
-            "y is nearly a function of x, because the pairs lie close to a surface, and the mutual "
-            "information may be infinite. The result is the gradient at the resolution of the "
-            "samples. Add the measurement noise to y"
+            "the pairs (x, y) lie close to a surface, so the mutual information may be infinite. "
+            "The result is the gradient at the resolution of the samples. Add the measurement "
+            "noise to y"
         )
 
 

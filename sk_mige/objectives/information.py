@@ -348,7 +348,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return an objective, with a held-out value for one view and no ``layer``."""
+        """Return an objective with a held-out value if ``n_views`` is 1 and ``layer`` is None."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:

@@ -238,9 +238,9 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
     """Return a mask of plausible candidates, or of all finite candidates if none is plausible.
 
-    The lowest attainable loss is -E|g|²/2. A correction with independent values at n rows far from
-    each other has a squared norm of n times its mean square. A correction is implausible if its
-    squared norm exceeds 2 n times the mean squared score. A loss a thousand times below the lowest
+    The lowest attainable loss is -E|g|²/2, where g is the score. A correction with independent
+    values at n rows far from each other has a squared norm of n times its mean square. A correction
+    is implausible if its squared norm exceeds 2 n E|g|². A loss a thousand times below the lowest
     attainable loss is due to rounding errors at rows far from all other rows. The lowest loss is
     taken from medians over folds, because rounding errors seldom affect most folds.
     """

@@ -300,7 +300,8 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
               {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
 
-    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed.
+    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. The covariance
+    matrix S (d, d) is not computed.
 
     Parameters
     ----------

@@ -188,7 +188,10 @@ class Checkpoint(Callback):
                 for key, moment in optimizer.state[weight].items():
                     wanted = torch.empty_like(weight) if key != "step" else torch.empty(())
                     if (moment.shape, moment.stride()) != (wanted.shape, wanted.stride()):
-                        raise ValueError(f"{key!r} has a wrong layout, {tuple(moment.shape)}")
+                        raise ValueError(
+                            f"{key!r} must have the shape {tuple(wanted.shape)} and the strides "
+                            f"{wanted.stride()}; got {tuple(moment.shape)} and {moment.stride()}"
+                        )
 
     def _check_run(self, theirs: dict[str, str]) -> None:
         if (name := _difference(self.run_, theirs)) is not None:

@@ -210,8 +210,9 @@ def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
     if len(inputs) != 1 or len(targets) > 1:
         raise ValueError(
             f"item {index} of X has the entries {list(item)}, but needs exactly one input with "
-            f"dimensions and at most one target, named {', '.join(TARGET_KEYS)}. Keep or rename "
-            "the columns. A data set of Hugging Face gives tensors after with_format('torch')"
+            f"dimensions and at most one target, named {', '.join(TARGET_KEYS)}. Remove the "
+            "other entries, or rename them. A data set of Hugging Face gives tensors after "
+            "with_format('torch')"
         )
     return item[inputs[0]], item[targets[0]] if targets else None
 

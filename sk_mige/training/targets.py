@@ -206,7 +206,7 @@ def warn_of_many_classes(y: NDArray[Any]) -> None:
     n_classes = len(np.unique(y))
     if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
         warn_user(
-            f"y has {n_classes} distinct integers in {len(y)} rows, each of which is a class. For "
+            f"each distinct integer of y is a class: {n_classes} classes in {len(y)} rows. For "
             "regression, set mode=InformationBottleneck(task='regression'). For classification, "
             "pass strings as labels to avoid this warning"
         )

@@ -18,7 +18,7 @@ QUICK = MutualInfoEstimator(
     ["gaussian", "neighbors", "linear", "boosting"], random_state=0, device="cpu"
 )
 # Small samples keep the tests fast.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is not resolved by 1?[0-9]00 rows")
+pytestmark = pytest.mark.filterwarnings("ignore:.*has a wide 90 % interval with 1?[0-9]00 rows")
 
 score = partial(feature_information, estimator=QUICK)
 
@@ -94,7 +94,9 @@ def test_unresolved_and_infinite_information_is_warned_of() -> None:
     X, _ = oscillation(200)
     with pytest.warns(UserWarning, match=r"X's columns \[1\] is infinite"):
         assert np.isinf(score(X[:, :2], X[:, 1] ** 3)[1])
-    with pytest.warns(UserWarning, match=r"X's columns \[0\] is not resolved by 30 rows"):
+    with pytest.warns(
+        UserWarning, match=r"X's columns \[0\] has a wide 90 % interval with 30 rows"
+    ):
         score(X[:30, :1], np.exp(X[:30, 0] + 0.05 * X[:30, 1]))
 
 

@@ -163,7 +163,7 @@ def test_columns_that_share_noise_are_warned_of(rng):
         warnings.simplefilter("always")
         channel_gradient(sensors, theta, x)
     first = str(caught[0].message)
-    assert first.startswith("y has 2 columns, but the noise has 1.")
+    assert first.startswith("y has 2 linearly independent columns, but n_noise is 1.")
     assert "n_noise=2" in first
     assert np.isfinite(channel_gradient(sensors, theta, x, n_noise=2).gradient).all()
 

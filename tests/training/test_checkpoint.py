@@ -242,5 +242,5 @@ def test_moments_of_another_shape_are_refused(
     for moments in state["optimizer"]["state"].values():
         moments.update({key: torch.zeros(shape) for key in moments if key != "step"})
     torch.save(state, tmp_path / "run")
-    with pytest.raises(ValueError, match=r"run is a checkpoint of another optimizer .*layout"):
+    with pytest.raises(ValueError, match=r"run is a checkpoint of another optimizer .*strides"):
         encoder.set_params(max_epochs=5).fit(X)

@@ -25,7 +25,8 @@ from sk_mige.information.choice import CANDIDATES, choose_information, coordinat
 from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.noise import FEWEST, on_a_surface
+from sk_mige.information.noise import FEWEST, MAX_DIMENSION, on_a_surface
+from sk_mige.information.prediction import information_by_regression
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.information.screening import least_information
 from sk_mige.training.device import resolve_device
@@ -154,8 +155,10 @@ class MutualInfoEstimator(BaseEstimator):
     X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. If
     both are labels, no warning is given, because rows can be sorted by several labels.
 
-    Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
-    the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
+    Rows that are neighbours in a column give a lower bound on the information. With more than ten
+    columns, the residuals of a network that predicts one variable give another lower bound
+    (:func:`~sk_mige.information.prediction.information_by_regression`). If a bound exceeds the
+    estimate, for example for a fast oscillation, the upper end of the interval is infinite.
     Averages of products of a function of X and a function of Y are compared with the averages that
     the candidates predict. If the differences are significant, the upper end increases
     (:func:`~sk_mige.information.resolution.undescribed`).
@@ -459,17 +462,16 @@ class MutualInfoEstimator(BaseEstimator):
         if unresolved or on_a_surface(selected_x[first], selected_y[first], self._seed):
             interval = (interval[0], np.inf)
             _warn_of_surface(len(x))
-        least = max(
-            least_information(*(gaussianize_ranks(z[first]) for z in (left, right))),
-            value + self._information_of_residuals(*(z[first] for z in columns)),
+        least = self._least_information(
+            value, numbers, [[z[first] for z in pair] for pair in ((left, right), columns)]
         )
-        least = min(least, *map(entropy_of_rows, numbers))
         if least > value:
             interval = (interval[0], np.inf)
             warn_user(
-                f"the mutual information is at least {least:.2f} nats, because rows with similar X "
-                "have similar Y, but no candidate describes the relation. Y may oscillate with X, "
-                "or successive rows may depend on each other. Pass more rows"
+                f"the mutual information is at least {least:.2f} nats, because one variable "
+                "predicts the other, but no candidate describes the relation. The relation may "
+                "oscillate or have no noise, or successive rows may depend on each other. Pass "
+                "more rows, or add the measurement noise"
             )
         hidden = self._hidden_by_ties(value, numbers, (left, right))
         value, interval = value + hidden, (interval[0], interval[1] + 2 * hidden)
@@ -478,6 +480,19 @@ class MutualInfoEstimator(BaseEstimator):
             interval = _shifted(value, interval, difference, self._residuals.excess)
             value += difference.mean()
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
+
+    def _least_information(
+        self, value: float, numbers: list[Array], views: list[list[Tensor]]
+    ) -> float:
+        """Return the largest lower bound on the information, or at most ``value``."""
+        scores, columns = views
+        near = least_information(*map(gaussianize_ranks, scores))
+        least = max(near, value + self._information_of_residuals(*columns))
+        least = min(least, *map(entropy_of_rows, numbers))
+        wide, narrow = sorted(columns, key=lambda z: -z.shape[1])
+        if wide.shape[1] + narrow.shape[1] > MAX_DIMENSION:
+            least = max(least, information_by_regression(wide, narrow, max(least, value)))
+        return least
 
     def _information_of_residuals(self, x: Tensor, y: Tensor) -> float:
         """Return a lower bound on the information that regressors and residuals share."""

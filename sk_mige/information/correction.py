@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -105,28 +105,15 @@ class CorrectedReference(Reference):
             self.sides_ = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
-        per_epoch = max(1, len(x) // size)
-        optimizer = torch.optim.AdamW(
-            nn.ModuleList(self.sides_).parameters(),
-            lr=self.lr,
-            weight_decay=WEIGHT_DECAY,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
-        )
         known = [
             self.reference.coordinates(z).to(self.device, torch.float32)
             for z in self._of_reference(x, y)
         ]
         inputs = [*self._inputs(x, y), *known]
-        for _ in range(self.n_epochs):
-            order = torch.randperm(len(x), generator=generator)
-            for rows in order[: per_epoch * size].view(per_epoch, -1):
-                optimizer.zero_grad()
-                self._differentiate(*(z[rows] for z in inputs))
-                optimizer.step()
-                schedule.step()
+        networks = nn.ModuleList(self.sides_)
+        settings = self.n_epochs, len(x), size, self.lr, WEIGHT_DECAY, generator
+        for rows, _ in batches(networks, *settings):
+            self._differentiate(*(z[rows] for z in inputs))
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the corrected pointwise information for each cyclic shift of the rows of y.
@@ -266,6 +253,36 @@ class CorrectedReference(Reference):
             slopes.diagonal().sub_(2)
             slopes /= 2 * len(slopes)
         correction.backward(slopes)  # type: ignore[no-untyped-call]
+
+
+def batches(
+    network: nn.Module,
+    n_epochs: int,
+    n: int,
+    size: int,
+    lr: float,
+    weight_decay: float,
+    generator: torch.Generator,
+) -> Iterator[tuple[Tensor, bool]]:
+    """Yield the rows of each batch, and whether the batch is the first one of an epoch.
+
+    The caller adds the gradients of each batch. AdamW then changes the parameters, with a one-cycle
+    schedule.
+    """
+    per_epoch = max(1, n // size)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=lr, weight_decay=weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, lr, total_steps=n_epochs * per_epoch, pct_start=0.15
+    )
+    for _ in range(n_epochs):
+        order = torch.randperm(n, generator=generator)
+        for k, rows in enumerate(order[: per_epoch * size].view(per_epoch, -1)):
+            optimizer.zero_grad()
+            yield rows, k == 0
+            optimizer.step()
+            schedule.step()
 
 
 class _Side(nn.Module):

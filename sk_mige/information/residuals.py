@@ -106,7 +106,7 @@ class LinearResiduals(ArrayState):
         self.rest = [c - k for c in independent_columns(torch.cat([a, right], dim=1)) if c >= k]
         self.sorted_a, self.sorted_r = (z.sort(0).values for z in (a, r))
         pairs = (torch.cat([z, right[:, self.rest]], dim=1) for z in (a, r))
-        (before, self.excess), (after, _) = map(_copula_entropy, pairs)
+        (before, self.excess), (after, _) = map(copula_entropy, pairs)
         self.shift = before - after
 
     def transform(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,7 +165,7 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
     return residuals.square().mean(0) / right.square().mean(0)
 
 
-def _copula_entropy(z: Tensor) -> tuple[float, float]:
+def copula_entropy(z: Tensor) -> tuple[float, float]:
     """Return the entropy of the columns' copula, and the excess of the next best model.
 
     The models are a Gaussian copula, and Gaussian mixtures of normal scores and of columns. The

@@ -748,10 +748,28 @@ def test_function_without_noise_is_recognised() -> None:
     assert np.isinf(estimator.interval_[1])
 
 
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_layer_without_noise_is_recognised_in_many_columns(swap: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (1000, 16))
+    pair = [x, np.tanh(x @ rng.standard_normal((16, 2)))]
+    with pytest.warns(UserWarning, match="one variable predicts"):
+        found = quick("gaussian").fit(*pair[:: -1 if swap else 1])
+    assert np.isinf(found.interval_[1])
+
+
+def test_a_layer_with_noise_in_many_columns_has_a_finite_interval() -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((1000, 16)), rng.standard_normal((1000, 2))
+    y = np.tanh(x @ rng.standard_normal((16, 2)) / 4 + 0.5 * noise)
+    found = quick("gaussian").fit(x, y)
+    assert np.isfinite(found.interval_[1])
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_an_oscillation_that_no_candidate_describes_is_said_to_be_unresolved(noise: float) -> None:
     x, e = np.random.default_rng(0).standard_normal((2, 1000))
-    with pytest.warns(UserWarning, match=r"at least 0\.\d+ nats, because rows with similar X"):
+    with pytest.warns(UserWarning, match=r"at least 0\.\d+ nats, because one variable predicts"):
         found = quick("gaussian").fit(x, np.sin(30 * x) + noise * e)
     assert found.interval_ == (0, np.inf)
 

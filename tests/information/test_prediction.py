@@ -1,10 +1,12 @@
-"""Leave-one-out predictions of targets that do not vary."""
+"""Predictions of one variable from many columns of another variable."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from sk_mige.information.prediction import leave_one_out_predictions
+from sk_mige.information.prediction import information_by_regression, leave_one_out_predictions
 
 
 def test_constant_squares_are_no_predictions():
@@ -15,3 +17,21 @@ def test_constant_squares_are_no_predictions():
         found = leave_one_out_predictions(x, y)
         assert found.columns.shape == (60, 1)
         assert (found.columns * y).mean() > 0.1 * size
+
+
+def test_bound_from_a_regression_is_below_the_information_of_gaussians():
+    x, noise = torch.randn(2, 1000, 6, dtype=torch.float64, generator=generator())
+    y = 0.9 * x + (1 - 0.81) ** 0.5 * noise
+    truth = -0.5 * 6 * math.log(1 - 0.81)
+    assert 0.8 * truth < information_by_regression(x, y) < truth
+
+
+def test_bound_from_a_regression_counts_dependent_columns_once():
+    x, noise = torch.randn(2, 1000, 10, dtype=torch.float64, generator=generator())
+    u = x[:, 0] + 0.5 * noise[:, 0]
+    y = torch.stack([u, 3 * u + 0.1 * noise[:, 1], u + 0.1 * noise[:, 2]], dim=1)
+    assert information_by_regression(x, y) < 0.5 * math.log(1 + 1 / 0.25)
+
+
+def generator():
+    return torch.Generator().manual_seed(0)

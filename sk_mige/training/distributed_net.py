@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from skorch.hf import AccelerateMixin
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -16,7 +15,7 @@ from .net import EncoderNet
 from .processes import gather_code, gather_rows, mean_over_processes
 
 
-class DistributedNet(AccelerateMixin, EncoderNet):
+class DistributedNet(EncoderNet):
     """Variant of :class:`EncoderNet` that computes the objective from the rows of all processes.
 
     Every process passes ``batch_size`` rows through a copy of the network. The codes of all
@@ -27,27 +26,26 @@ class DistributedNet(AccelerateMixin, EncoderNet):
     equals the gradient of the joint batch in a single process.
     """
 
+    def __init__(self, *args: Any, accelerator: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.accelerator = accelerator
+
     @property
     def rank(self) -> int:
         """Rank of the current process."""
         return int(self.accelerator.process_index)
 
-    def _initialize_accelerator(self) -> DistributedNet:
-        # skorch would wrap the network and the objective. Callbacks and the estimator use the
-        # unwrapped network, and _backward averages the gradients of the objective.
-        module: Any = self.module_
-        objective: Any = self.criterion_
-        self.module_: Any = None
-        self.criterion_: Any = None
-        super()._initialize_accelerator()
-        self.module_, self.criterion_ = module, objective
-        self._joint_forward = self.accelerator.prepare(module).__call__
+    def initialize(self) -> DistributedNet:
+        """Initialise the net, and wrap the network for training."""
+        super().initialize()
+        # Callbacks and the estimator use the network without the wrapper.
+        self._joint_forward = self.accelerator.prepare(self.module_).__call__
         return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Return the process's part of each joint batch, or all held-out rows in validation."""
         if not training:
-            return super(AccelerateMixin, self).get_iterator(dataset, training)
+            return super().get_iterator(dataset, training)
         processes = int(self.accelerator.num_processes)
         joint = EqualBatchSampler(len(dataset), self.batch_size * processes, self.generator)
         self.batches_an_epoch = len(joint)
@@ -68,21 +66,17 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run the forward and backward pass, and raise in all processes for a non-finite loss."""
-        return EncoderNet.train_step_single(self, batch, **fit_params)
-
     def _joint(self, loss: Tensor) -> Tensor:
         return mean_over_processes(loss)
 
     def _backward(self, loss: Tensor) -> None:
-        self.accelerator.backward(loss)
+        super()._backward(loss)  # the wrapper averages the gradients of the network
         for parameter in self.criterion_.parameters():
             if parameter.grad is not None:
                 parameter.grad = mean_over_processes(parameter.grad)
 
     def save_params(self, *args: Any, **kwargs: Any) -> None:
         """Write the weights in the first process."""
-        if self.accelerator.is_main_process:
-            EncoderNet.save_params(self, *args, **kwargs)
+        if self.rank == 0:
+            super().save_params(*args, **kwargs)
         self.accelerator.wait_for_everyone()

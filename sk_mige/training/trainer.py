@@ -27,6 +27,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.objectives import Objective
 
 from .data import ArrayDataset
+from .distributed_net import DistributedNet
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress, print_line
@@ -127,12 +128,9 @@ class Trainer:
         kind: type[EncoderNet] = EncoderNet
         joint: dict[str, Any] = {}
         if accelerator is not None:
-            from .distributed_net import DistributedNet  # imports accelerate
-
             kind = DistributedNet
             module = with_joint_batch_norms(module)
-            # The net keeps the wrapper for all runs. The estimator keeps the unwrapped module.
-            joint = {"accelerator": accelerator, "unwrap_after_train": False}
+            joint = {"accelerator": accelerator}
         self.net = kind(
             module,
             objective,

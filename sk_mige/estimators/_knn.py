@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.training.monitors import VOTING, neighbour_votes, unit_rows
+from sk_mige.training.monitors import neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
 from ._base import ProbabilisticClassifierMixin
@@ -71,7 +73,10 @@ class WeightedKNNClassifier(ProbabilisticClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = VOTING
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
 
     def __init__(self, n_neighbors: int = 200, *, temperature: float = 0.1) -> None:
         self.n_neighbors = n_neighbors
@@ -126,6 +131,7 @@ class WeightedKNNClassifier(ProbabilisticClassifierMixin, BaseEstimator):
     def _votes(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """Return an iterator over the votes for parts of the rows."""
         check_is_fitted(self, "_labels")
+        self._validate_params()  # parameters can change after fit
         return neighbour_votes(
             self._rows,
             self._labels,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
-from sklearn.utils import check_array, check_consistent_length, column_or_1d, gen_batches
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils import gen_batches
 
-from sk_mige._arrays import readable
 from sk_mige._sizes import as_size
 
 from .data import ArrayDataset
@@ -34,11 +31,6 @@ TEST_SIZE = 0.3
 RECORD = re.compile(
     r"(?!(epoch|train_loss|valid_loss|batches|dur|lr)$)(?!.*_(best|batch_count)$).+"
 )
-# Valid parameters of the votes of nearest neighbours.
-VOTING: dict[str, list[Any]] = {
-    "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-    "temperature": [Interval(Real, 0, None, closed="neither")],
-}
 
 
 class Monitor(Shown):
@@ -283,7 +275,6 @@ class EffectiveRank(Monitor):
         return float(np.exp(entropy(values))) if len(values) else 0.0
 
 
-@validate_params(VOTING, prefer_skip_nested_validation=True)
 def neighbour_votes(
     known: NDArray[Any],
     labels: NDArray[Any],
@@ -326,13 +317,6 @@ def neighbour_votes(
     """
     from sklearn.neighbors import NearestNeighbors  # the import takes time
 
-    labels = column_or_1d(labels, input_name="labels")
-    check_consistent_length(known, labels)
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise ValueError(
-            f"labels must be indices of classes, 0, 1, …, got {labels!r:.80}: encode them by "
-            "sklearn.preprocessing.LabelEncoder"
-        )
     known, queries = unit_rows(known), unit_rows(queries)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
     zero = ~known.any(1)
@@ -353,6 +337,5 @@ def neighbour_votes(
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
     """Divide rows of any magnitude by their norms, and return rows of zeros unchanged."""
-    rows = check_array(readable(rows, "X"), dtype=[np.float64, np.float32], input_name="X")
     largest = np.abs(rows).max(axis=1, keepdims=True)
     return normalize(rows / np.where(largest > 0, largest, 1))

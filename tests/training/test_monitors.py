@@ -177,12 +177,6 @@ def test_codes_that_differ_by_rounding_only_have_rank_zero() -> None:
     assert EffectiveRank(X).measure(1e-30 * noise) == expected
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], [-1, 1], [0.0, 1.0], [0]])
-def test_votes_need_the_index_of_a_class_for_each_row(labels: Any) -> None:
-    with pytest.raises(ValueError, match=r"labels must be indices|inconsistent numbers"):
-        next(neighbour_votes(np.eye(2), np.asarray(labels), np.eye(2)))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_of_zeros_has_the_cosine_zero(dtype: type) -> None:
     known = np.array([[0, 0], [1, 2], [-1, 1]], dtype)  # cosines to [1, 0]: 0, .447, -.707

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import suppress
-from io import StringIO
 from typing import Any
 
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+BAR = "{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}"
 
 
 def print_line(text: str) -> None:
@@ -40,44 +41,36 @@ class TrainingProgress(Callback):
         self.description = description
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Open the bar."""
-        try:
-            self.bar_ = self._bar()
-        except Exception:  # a console can raise any error
-            self.bar_ = tqdm(total=self.epochs, file=StringIO(), disable=True)
-
-    def _bar(self) -> Any:
-        """Return the bar on standard error."""
-        is_terminal = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
-        return tqdm(
-            total=self.epochs,
-            desc=self.description,
-            unit="epoch",
-            file=sys.stderr,
-            ncols=shutil.get_terminal_size().columns if is_terminal else None,
-            # A log file stores the text of every refresh, so refreshes are rare.
-            mininterval=0.1 if is_terminal else 5,
-            bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
-        )
+        """Open the bar on standard error."""
+        # A console can raise any error. Without a bar, the other methods do nothing.
+        with suppress(Exception):
+            is_terminal = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
+            self.bar_ = tqdm(
+                total=self.epochs,
+                desc=self.description,
+                unit="epoch",
+                file=sys.stderr,
+                ncols=shutil.get_terminal_size().columns if is_terminal else None,
+                # A log file stores the text of every refresh, so refreshes are rare.
+                mininterval=0.1 if is_terminal else 5,
+                bar_format=BAR,
+            )
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
-        """Advance the bar by one batch, a fraction of an epoch."""
+        """Advance the bar to the finished fraction of epochs."""
         if not training:
             return
-        step = 1 / net.batches_an_epoch
+        # A checkpoint can restore epochs.
+        epochs = net.finished_epochs - net.run_start
+        done = epochs + len(net.history[-1]["batches"]) / net.batches_an_epoch
         with suppress(Exception):
-            # The sum of fractions can exceed the total.
-            self.bar_.update(min(step, self.bar_.total - self.bar_.n))
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Advance the bar by finished epochs, such as epochs restored from a checkpoint."""
-        done = net.finished_epochs - net.run_start
-        with suppress(Exception):
-            self.bar_.update(max(0.0, min(done, self.bar_.total) - self.bar_.n))
+            self.bar_.update(done - self.bar_.n)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the mean loss of the epoch."""
-        self.bar_.set_postfix_str(f"loss {net.history[-1, 'train_loss']:.4g}", refresh=False)
+        loss = f"loss {net.history[-1, 'train_loss']:.4g}"
+        with suppress(Exception):
+            self.bar_.set_postfix_str(loss, refresh=False)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable
 from itertools import combinations
 from numbers import Integral, Real
@@ -22,28 +21,6 @@ from .base import FunctionObjective, InfoMaxSettings, Information, Objective, Pr
 
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 WEIGHT = [Interval(Real, 0, None, closed="left")]
-
-Loss = Callable[[Any, Tensor], Tensor]
-
-
-def loss_of_views(loss: Loss) -> Loss:
-    """Return the loss with checks of z's shape, computed in full precision."""
-
-    @full_precision
-    @functools.wraps(loss)
-    def checked(self: Any, z: Tensor) -> Tensor:
-        got = (z.dtype, tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
-        is_batch = isinstance(z, Tensor) and z.ndim == 3 and z.is_floating_point()
-        if not is_batch or z.shape[0] < 2 or z.numel() == 0:
-            raise ValueError(
-                "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
-                f"got {got}"
-            )
-        self._validate_params()  # training loops of users do not call check_infomax
-        warn_of_swapped_axes(z, "views", 2)
-        return loss(self, z)
-
-    return checked
 
 
 class ViewInformation(Information):
@@ -79,8 +56,22 @@ class ViewInformation(Information):
         # The description is copied, because its parameters may be set later.
         return FunctionObjective(copy.copy(self)._batch_loss, has_value=False)
 
+    @full_precision
     def loss(self, z: Tensor) -> Tensor:
-        """Return the loss of representations z (S, M, K) as a scalar tensor."""
+        """Return the loss of representations z (S, M, K) of at least two views."""
+        got = (z.dtype, tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
+        is_batch = isinstance(z, Tensor) and z.ndim == 3 and z.is_floating_point()
+        if not is_batch or z.shape[0] < 2 or z.numel() == 0:
+            raise ValueError(
+                "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
+                f"got {got}"
+            )
+        self._validate_params()  # training loops of users do not call check_infomax
+        warn_of_swapped_axes(z, "views", 2)
+        return self._loss(z)
+
+    def _loss(self, z: Tensor) -> Tensor:
+        """Return the loss of validated representations."""
         raise NotImplementedError(f"{type(self).__name__} must define the method loss(z)")
 
     def _batch_loss(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
@@ -121,8 +112,7 @@ class BarlowTwins(ViewInformation):
     def __init__(self, redundancy: float = 5e-3) -> None:
         self.redundancy = redundancy
 
-    @loss_of_views
-    def loss(self, z: Tensor) -> Tensor:
+    def _loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over pairs of views, for z of shape (S, M, K)."""
         spread = z.var(1, correction=0, keepdim=True)
         z = (z - z.mean(1, keepdim=True)) * (spread + 1e-5).rsqrt()
@@ -181,8 +171,7 @@ class VICReg(ViewInformation):
         self.variance = variance
         self.covariance = covariance
 
-    @loss_of_views
-    def loss(self, z: Tensor) -> Tensor:
+    def _loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over pairs of views, for z of shape (S, M, K)."""
         centred = z - z.mean(1, keepdim=True)
         covariances = centred.mT @ centred / max(z.shape[1] - 1, 1)
@@ -233,8 +222,7 @@ class CodingRate(ViewInformation):
         self.distortion = distortion
         self.invariance = invariance
 
-    @loss_of_views
-    def loss(self, z: Tensor) -> Tensor:
+    def _loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over views, for z of shape (S, M, K)."""
         _, m, k = z.shape
         largest = z.detach().abs().amax(2, keepdim=True)  # squares of the quotients do not overflow
@@ -290,8 +278,7 @@ class SIGReg(ViewInformation):
         self.weight = weight
         self.n_directions = n_directions
 
-    @loss_of_views
-    def loss(self, z: Tensor) -> Tensor:
+    def _loss(self, z: Tensor) -> Tensor:
         """Return the loss of all views, for z of shape (S, M, K)."""
         drawn = torch.randn(z.shape[2], self.n_directions, dtype=torch.float32, device="cpu")
         projections = z @ normalize(drawn, dim=0).to(z, non_blocking=True)

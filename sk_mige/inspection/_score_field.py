@@ -113,7 +113,9 @@ class ScoreFieldDisplay(Display):
         ScoreFieldDisplay
         """
         estimator, X = last_step(estimator, X)
-        samples = _check_samples(X)
+        samples = check_array(as_array(X, "X"), input_name="X")
+        names = column_names(X)
+        pair = column_indices("features", features, samples.shape[1], names)
         check_scalar(grid_resolution, "grid_resolution", Integral, min_val=2)
         if points is None:
             starts = _arrow_starts(samples, grid_resolution)
@@ -135,8 +137,6 @@ class ScoreFieldDisplay(Display):
                 f"scores has shape {values.shape}, but points has shape {starts.shape}: the "
                 "estimator must return one score for each point"
             )
-        names = column_names(X)
-        pair = column_indices("features", features, samples.shape[1], names)
         display = cls(
             samples=samples, points=starts, scores=values, features=pair, feature_names=names
         )
@@ -177,13 +177,6 @@ class ScoreFieldDisplay(Display):
         names = self.feature_names or [f"x{i}" for i in range(samples.shape[1])]
         ax.set(xlabel=names[drawn[0]], ylabel=names[drawn[1]])
         return self
-
-
-def _check_samples(X: Any) -> NDArray[Any]:
-    samples: NDArray[Any] = check_array(as_array(X, "X"), input_name="X")
-    if samples.shape[1] < 2:
-        raise ValueError("X must have at least two features to draw a score field, got one")
-    return samples
 
 
 def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:

@@ -62,7 +62,7 @@ def test_a_score_field_over_a_data_frame_gives_no_warning(container: str, n_feat
 
 
 def test_score_field_refuses_one_feature_and_scores_of_other_shapes() -> None:
-    with pytest.raises(ValueError, match="two features"):
+    with pytest.raises(ValueError, match="at least two columns"):
         ScoreFieldDisplay.from_estimator(np.negative, np.ones((5, 1)))
     with pytest.raises(ValueError, match=r"scores has shape \(4, 2\)"):
         ScoreFieldDisplay.from_estimator(lambda x: x[1:], np.ones((5, 2)), points=np.ones((5, 2)))

@@ -173,7 +173,8 @@ class EncoderNetwork(nn.Module):
 
     def check_layer(self, parameter: str, name: str) -> None:
         """Raise ValueError if the encoder has no submodule ``name``."""
-        names = [known for known, _ in self.encoder.named_modules() if known]
+        modules = self.encoder.named_modules(remove_duplicate=False)
+        names = [known for known, _ in modules if known]
         if name not in names:
             raise ValueError(
                 f"{parameter}={name!r} is not a submodule of the encoder; use one of {names}"
@@ -192,12 +193,8 @@ class EncoderNetwork(nn.Module):
     @contextmanager
     def _reading(self, name: str) -> Iterator[list[Tensor]]:
         """Collect the outputs of the encoder's submodule ``name`` inside the context."""
+        self.check_layer("layer", name)
         kept: list[Tensor] = []
-        try:
-            submodule = self.encoder.get_submodule(name)
-        except AttributeError:
-            self.check_layer("layer", name)
-            raise
         reader = threading.get_ident()
 
         def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:
@@ -205,7 +202,7 @@ class EncoderNetwork(nn.Module):
             if threading.get_ident() == reader:
                 kept.append(out)
 
-        handle = submodule.register_forward_hook(keep)
+        handle = self.encoder.get_submodule(name).register_forward_hook(keep)
         try:
             yield kept
         finally:

@@ -16,7 +16,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
 from .base import Information, InformationTerm, Objective, Problem
-from .information import INFORMATIONS, MIGE, InformationDescription
+from .information import INFORMATIONS, MIGE, InformationDescription, LearnedParts
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 # Default number of draws of z for each x, without a closed form of q(z | x).
@@ -121,7 +121,8 @@ class BottleneckLoss(Objective):
         if self.ramp > 0 and (self.beta > 0 or self.log_beta is not None):
             information, own_loss = self.information(code, x, y)
         if self.log_beta is not None:
-            self._adjust(self._upper_bound(code, y, information))
+            known = information if self.information.is_upper_bound else None
+            self._adjust(self.information.upper_bound(code, y) if known is None else known)
         if information is not None:
             loss = loss + beta * information
         if code.beta is not None:
@@ -156,18 +157,11 @@ class BottleneckLoss(Objective):
             )
         return {**beta, "information_": information}
 
-    def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
-        """Return ``value`` if the term is an upper bound, else the bound for a Gaussian code."""
-        known = self.information.is_upper_bound and code.conditional is not None
-        if value is None or not known:
-            return self.information.upper_bound(code, y)
-        return value.detach()
-
     def _adjust(self, information: Tensor) -> None:
         """Update the dual variable, except if the information is not finite."""
         assert self.log_beta is not None
         assert self.reached is not None
-        information = information.float()
+        information = information.detach().float()
         known = torch.where(self.reached.isfinite(), self.reached, information)
         self.reached = known.lerp(information, DUAL_RATE)
         assert self.max_information is not None
@@ -383,7 +377,7 @@ class InformationBottleneck(InformationDescription):
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": self.learned_parts(),
+            "information": LearnedParts(self.estimator),
             "beta (range)": self.betas(),
         }
 
@@ -403,8 +397,7 @@ class InformationBottleneck(InformationDescription):
                 confidence_penalty=self.confidence_penalty,
             )
         beta: Any = self.beta if betas is None else math.sqrt(betas[0] * betas[1])
-        limit = None if self.max_information is None else float(self.max_information)
-        loss = BottleneckLoss(likelihood, term, float(beta), max_information=limit)
+        loss = BottleneckLoss(likelihood, term, beta, max_information=self.max_information)
         return loss.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:

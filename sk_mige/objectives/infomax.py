@@ -15,7 +15,7 @@ from sk_mige.information import PriorMatching
 from sk_mige.networks import Code
 
 from .base import Information, Objective, Problem, check_instance
-from .information import INFORMATIONS, InformationDescription
+from .information import INFORMATIONS, InformationDescription, LearnedParts
 
 
 class PriorMatched(Objective):
@@ -203,7 +203,7 @@ class InfoMax(InformationDescription):
 
     def network_settings(self) -> dict[str, Any]:
         """Return the settings of training inputs and codes, and the learned parts."""
-        learned = self.learned_parts()
+        learned = LearnedParts(self.estimator)
         return {**self._inputs(), "output_scale": self.output_scale, "information": learned}
 
     def architecture(self) -> dict[str, Any]:

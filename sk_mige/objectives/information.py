@@ -400,10 +400,6 @@ class InformationDescription(Description):
         """Estimator object for the parameter ``information``."""
         return as_information(self.information)
 
-    def learned_parts(self) -> LearnedParts:
-        """Return the learned parts of the estimator."""
-        return LearnedParts(self.estimator)
-
     def takes_targets(self) -> bool:
         """Return whether the information is a custom function."""
         return isinstance(self.estimator, FunctionInformation)

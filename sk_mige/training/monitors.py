@@ -16,7 +16,6 @@ from sklearn.utils import gen_batches
 
 from sk_mige._sizes import as_size
 
-from .data import ArrayDataset
 from .device import seeded
 from .items import ItemRows
 from .schedules import Shown
@@ -68,13 +67,12 @@ class Monitor(Shown):
     def _read(self, net: Any) -> None:
         """Read the rows, and raise an error unless the encoder accepts the rows."""
         try:
-            rows = net.read_rows(self.X)
+            self.rows_ = net.read_rows(self.X)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{str(error).strip().rstrip('.')}. Pass rows like the rows that the encoder "
                 "receives in fit. In a pipeline, transform the rows by the steps before the encoder"
             ) from error
-        self.data_ = ArrayDataset(rows)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compute and record the number after every ``every`` epochs."""
@@ -82,7 +80,7 @@ class Monitor(Shown):
             return
         # Modules may draw from the global generators even in evaluation mode.
         with seeded(0, torch.device(net.device)):
-            z = net.codes_of(self.data_).double().numpy()
+            z = net.codes(self.rows_).double().numpy()
         finite = bool(np.isfinite(z).all())
         net.history.record(self.name, float(self.measure(z)) if finite else float("nan"))
 
@@ -149,8 +147,8 @@ class OnlineProbe(Monitor):
     def _read(self, net: Any) -> None:
         """Read the rows and their labels, and split them."""
         super()._read(net)
-        rows = self.data_.X
-        y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
+        rows, y = self.rows_, self.y
+        y = rows.targets() if y is None and isinstance(rows, ItemRows) else y
         y = check_targets(self, rows, y, "classification")
         self.classes_ = find_classes(y)
         self.labels_ = class_indices(y, self.classes_)

@@ -20,8 +20,9 @@ from sk_mige.information.copies import FEWEST_PAIRS, PART_VALUES, information_of
 from sk_mige.networks import Code, evaluate
 from sk_mige.objectives import Objective
 
-from .data import BatchLoader, EqualBatchSampler
+from .data import BatchLoader, EqualBatchSampler, read_parts
 from .device import moved
+from .items import ItemRows
 
 WITHOUT_GRAPH = (
     "for autograd, the loss of a batch does not depend on the weights of the network. Use torch "
@@ -186,18 +187,14 @@ class EncoderNet(NeuralNet):
         n = len(data)  # type: ignore[arg-type]
         return information_of_copies(self.codes, _parts(data), n, shuffled=shuffled)
 
-    def codes_of(self, data: Dataset[Any]) -> Tensor:
-        """Return the codes of a data set as a CPU tensor."""
-        return torch.cat([self.codes(rows) for rows in _parts(data)])
-
-    def codes(self, rows: Tensor) -> Tensor:
+    def codes(self, rows: NDArray[Any] | Tensor | ItemRows) -> Tensor:
         """Return the codes of rows in evaluation mode as a CPU tensor."""
 
         def z(x: Tensor) -> Tensor:
             code: Any = self.module_(x)
             return code.z if isinstance(code, Code) else code
 
-        return torch.from_numpy(evaluate(self.module_, z, rows))
+        return torch.from_numpy(evaluate(self.module_, z, rows, read=read_parts))
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return predictions or codes of a batch, for skorch's ``predict`` methods."""

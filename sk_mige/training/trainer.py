@@ -224,14 +224,15 @@ class Trainer:
         net = self.net
         known = len(net.history)
         epochs = int(as_number("epochs", epochs, closed="left"))
-        extra = list(callbacks)
+        own, extra = net.callbacks_, list(callbacks)
         if self.verbose == 1 and net.rank == 0:
             extra.append(TrainingProgress(epochs, self.name))
+        net.callbacks_ = own + [(type(one).__name__, one.initialize()) for one in extra]
         net.run_settings, net.read_rows = settings or {}, read
         net.run_start = net.finished_epochs
         net.train_split = None if held_out is None else predefined_split(held_out)
         try:
-            with isolated(self.device), self.threads(), _added(net, extra):
+            with isolated(self.device), self.threads():
                 self._fit_loop(data, epochs)
         except (KeyError, SkorchException) as error:
             missing = re.search(r"'(\w+)' was not found in history", str(error))
@@ -249,7 +250,7 @@ class Trainer:
                 f"{missing[1]!r} to the front"
             ) from error
         finally:
-            net.train_split = None
+            net.callbacks_, net.train_split = own, None
             del net.read_rows  # the function can hold the estimator
             net.module_.eval()
         return self.records(known)
@@ -350,17 +351,6 @@ def _noting_signals(signals: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Add callbacks to the net for one run."""
-    own = net.callbacks_
-    net.callbacks_ = own + [(type(extra).__name__, extra.initialize()) for extra in callbacks]
-    try:
-        yield
-    finally:
-        net.callbacks_ = own
 
 
 def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:

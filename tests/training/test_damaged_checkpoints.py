@@ -13,9 +13,9 @@ import torch
 
 from sk_mige import MIGEEncoder
 from sk_mige.training import Checkpoint
-from sk_mige.training.checkpoint import PARTS
 
 X = np.random.default_rng(0).normal(size=(60, 4))
+PARTS = ("run", "module", "objective", "optimizer", "good", "generator", "random", "history")
 Damage = Callable[[bytes, np.random.Generator], bytes]
 
 
@@ -107,7 +107,18 @@ def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
         encoder(tmp_path).fit(X)
 
 
-@pytest.mark.parametrize("content", [{}, {"format": "sk_mige checkpoint 4"}, [1, 2], torch.ones(2)])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_part_is_damage(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "run.pt"
+    encoder(path).fit(X)
+    stored = torch.load(path, weights_only=True)
+    del stored[part]
+    torch.save(stored, path)
+    with pytest.raises(ValueError, match=f"{path} is"):
+        encoder(path).fit(X)
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], torch.ones(2)])
 def test_other_files_of_torch_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(content, path)

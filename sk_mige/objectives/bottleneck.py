@@ -80,8 +80,8 @@ class BottleneckLoss(Objective):
     tensor(0.6931)
     """
 
-    log_beta: Tensor | None
-    reached: Tensor | None
+    log_beta: Tensor
+    reached: Tensor
 
     def __init__(
         self,
@@ -99,28 +99,29 @@ class BottleneckLoss(Objective):
         self.max_information = max_information
         self.ramp = 1.0
         self.ranged = False
-        start = None
-        if max_information is not None:  # multiplicative steps cannot increase a β of 0
+        if max_information is not None:
             self.max_information = as_number("max_information", max_information)
-            start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
-        self.register_buffer("log_beta", start)
-        self.register_buffer("reached", None if start is None else torch.tensor(math.nan))
+            start = torch.tensor(beta, dtype=torch.float32).log()
+            # Multiplicative steps cannot increase a β of 0.
+            self.register_buffer("log_beta", start.clamp(*LOG_BETAS))
+            self.register_buffer("reached", torch.tensor(math.nan))
 
     @property
     def current_beta(self) -> float:
         """Current weight of one nat of information, without the factor ``ramp``."""
-        return self.beta if self.log_beta is None else float(self.log_beta.exp())
+        return self.beta if self.max_information is None else float(self.log_beta.exp())
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of a batch, with a surrogate of the information."""
         loss = self.held_out(code, x, y)
         # The dual variable stays a tensor, because conversion to a float would wait for a GPU.
-        adjusted = code.beta if self.log_beta is None else self.log_beta.exp()
+        limited = self.max_information is not None
+        adjusted = self.log_beta.exp() if limited else code.beta
         beta = self.ramp * (self.beta if adjusted is None else adjusted)
         information, own_loss = None, None
-        if self.ramp > 0 and (self.beta > 0 or self.log_beta is not None):
+        if self.ramp > 0 and (self.beta > 0 or limited):
             information, own_loss = self.information(code, x, y)
-        if self.log_beta is not None:
+        if limited:
             known = information if self.information.is_upper_bound else None
             self._adjust(self.information.upper_bound(code, y) if known is None else known)
         if information is not None:
@@ -139,13 +140,13 @@ class BottleneckLoss(Objective):
         """Reuse the learned parts, and the dual variable if both objectives have a limit c."""
         super().continue_from(previous)
         assert isinstance(previous, BottleneckLoss)
-        if self.log_beta is not None and previous.log_beta is not None:
+        if self.max_information is not None and previous.max_information is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
 
     def fitted_attributes(self) -> dict[str, float]:
         """Return β and the information, and warn if the information exceeds ``max_information``."""
         beta = {"beta_": self.current_beta * (1.0 if self.ranged else self.ramp)}
-        if self.reached is None or self.max_information is None:
+        if self.max_information is None:
             return beta
         information = float(self.reached)
         if information > TOLERANCE * self.max_information:
@@ -159,8 +160,6 @@ class BottleneckLoss(Objective):
 
     def _adjust(self, information: Tensor) -> None:
         """Update the dual variable, except if the information is not finite."""
-        assert self.log_beta is not None
-        assert self.reached is not None
         information = information.detach().float()
         known = torch.where(self.reached.isfinite(), self.reached, information)
         self.reached = known.lerp(information, DUAL_RATE)

@@ -227,8 +227,7 @@ class EncoderNet(NeuralNet):
     @torch.no_grad()
     def restore_weights(self) -> None:
         """Restore the weights of the last finite loss in the current run."""
-        for tensor, good in zip(self._tensors(), self._good_weights, strict=True):
-            tensor.copy_(good)
+        torch._foreach_copy_(self._tensors(), self._good_weights)
 
     @torch.no_grad()
     def _keep_weights(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
@@ -26,17 +25,8 @@ MOST_TICKS = 10
 MOST_FOR_BEST = 10_000
 
 
-@dataclass(frozen=True)
-class _Coloring:
-    """Labels as numbers for a colour scale (NaN if missing), and the names of their classes."""
-
-    numbers: NDArray[np.float64]
-    classes: Sequence[str] = ()
-
-    @property
-    def distinct(self) -> bool:
-        """Whether the labels are classes, each with a separate colour."""
-        return 0 < len(self.classes) <= MOST_CLASSES
+# Labels as numbers for a colour scale (NaN if missing), and the names of their classes.
+Coloring = tuple[NDArray[np.float64], list[str]]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -181,9 +171,9 @@ class RepresentationDisplay(Display):
         """
         ax = self._set_axes(ax)
         first, second = self.components
-        coloring = None if self.labels is None else _color_labels(self.labels)
-        if not scatter_kw.keys().isdisjoint(("c", "color")):
-            coloring = None
+        coloring = None
+        if self.labels is not None and scatter_kw.keys().isdisjoint(("c", "color")):
+            coloring = _color_labels(self.labels)
         points = self.representation[:, [first, second]]
         self.scatter_ = ax.scatter(*points.T, **{**_style(coloring), **scatter_kw})
         self.scatter_.set_cmap(self.scatter_.get_cmap().with_extremes(bad=MISSING))
@@ -194,19 +184,20 @@ class RepresentationDisplay(Display):
         ax.set(xlabel=f"z{first}", ylabel=f"z{second}")
         return self
 
-    def _explain(self, coloring: _Coloring, ax: Axes) -> None:
+    def _explain(self, coloring: Coloring, ax: Axes) -> None:
         """Draw the legend or the colour bar."""
+        numbers, classes = coloring
         handles: list[Any] = []
         names: list[str] = []
-        if coloring.distinct:
-            names = list(coloring.classes)
+        if _are_distinct(classes):
+            names = classes
             handles, _ = self.scatter_.legend_elements(num=list(range(len(names))))
-        elif not np.isnan(coloring.numbers).all():
+        elif not np.isnan(numbers).all():
             self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=ax)
-            if coloring.classes:
-                ticks = np.unique(np.linspace(0, len(coloring.classes) - 1, MOST_TICKS).astype(int))
-                self.colorbar_.set_ticks(ticks, labels=[coloring.classes[i] for i in ticks])
-        if np.isnan(coloring.numbers).any():
+            if classes:
+                ticks = np.unique(np.linspace(0, len(classes) - 1, MOST_TICKS).astype(int))
+                self.colorbar_.set_ticks(ticks, labels=[classes[i] for i in ticks])
+        if np.isnan(numbers).any():
             handles = [*handles, *ax.plot([], [], "o", markersize=5, color=MISSING)]
             names = [*names, "missing"]
         if names:
@@ -214,18 +205,24 @@ class RepresentationDisplay(Display):
             self.legend_ = ax.legend(handles, names, fontsize="small", loc=loc)
 
 
-def _style(coloring: _Coloring | None) -> dict[str, Any]:
+def _are_distinct(classes: list[str]) -> bool:
+    """Return whether the labels are classes, each with a separate colour."""
+    return 0 < len(classes) <= MOST_CLASSES
+
+
+def _style(coloring: Coloring | None) -> dict[str, Any]:
     style: dict[str, Any] = {"s": 6, "linewidths": 0}
     if coloring is None:
         return style
-    style |= {"c": coloring.numbers, "plotnonfinite": True}
-    if coloring.distinct:
-        n_colors = 10 if len(coloring.classes) <= 10 else 20
+    numbers, classes = coloring
+    style |= {"c": numbers, "plotnonfinite": True}
+    if _are_distinct(classes):
+        n_colors = 10 if len(classes) <= 10 else 20
         style |= {"cmap": f"tab{n_colors}", "vmin": 0, "vmax": n_colors - 1}
     return style
 
 
-def _color_labels(labels: NDArray[Any]) -> _Coloring:
+def _color_labels(labels: NDArray[Any]) -> Coloring:
     """Convert labels to numbers for a colour scale.
 
     Numeric labels with fractions or with more than 20 distinct numbers are treated as values. All
@@ -239,11 +236,11 @@ def _color_labels(labels: NDArray[Any]) -> _Coloring:
         values = known.astype(np.float64)
         if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:
             numbers[~missing] = values
-            return _Coloring(numbers)
+            return numbers, []
         known = np.array([int(label) for label in known], dtype=object)
     try:
         classes, codes = np.unique(known, return_inverse=True)
     except TypeError:  # labels of several types have no order
         classes, codes = np.unique(known.astype(str), return_inverse=True)
     numbers[~missing] = codes
-    return _Coloring(numbers, [str(name) for name in classes])
+    return numbers, [str(name) for name in classes]

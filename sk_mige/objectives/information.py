@@ -145,21 +145,17 @@ class MIGE(Information):
         """Raise ValueError for parameters that the head or the task does not support."""
         self._validate_params()
         head = HEADS[mode.head]
-        if self.conditional != "auto" and not head.stochastic:
-            raise ValueError(
-                f"conditional={self.conditional!r} needs a density q(z | x), which head="
-                f"{mode.head!r} does not have: use head='gaussian' or 'implicit', or 'auto'"
-            )
+        for name in ("marginal", "conditional"):
+            if getattr(self, name) != "auto" and not head.stochastic:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} needs noise in z, which head={mode.head!r} "
+                    "does not have: use 'auto', or head='gaussian' or 'implicit'"
+                )
         if self.conditional == "closed-form" and not head.closed_form:
             raise ValueError(
                 f"conditional='closed-form' needs a known density q(z | x), which head="
                 f"{mode.head!r} does not have: use conditional='score' or 'auto', or "
                 "head='gaussian'"
-            )
-        if self.marginal != "auto" and not head.stochastic:
-            raise ValueError(
-                f"marginal={self.marginal!r} needs noise in z, which head={mode.head!r} does not "
-                "have: use 'auto', or head='gaussian'"
             )
         if self.x_scale != 1 and head.stochastic:
             raise ValueError(

@@ -133,12 +133,6 @@ class TorchSchedule(Rates, LRScheduler):
     learning rate, so counting the epochs of earlier runs would give wrong learning rates.
     """
 
-    @classmethod
-    def like(cls, other: LRScheduler) -> TorchSchedule:
-        """Return a schedule with the parameters of a skorch ``LRScheduler``."""
-        own = {name: getattr(other, name) for name in ("monitor", "event_name", "step_every")}
-        return cls(other.policy, **own, **other.kwargs)
-
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Create the scheduler, then replay its steps for epochs restored from a checkpoint."""
         for group in net.optimizer_.param_groups:
@@ -301,7 +295,8 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
     if isinstance(factory, type) and issubclass(factory, Callback):
         schedule = made(factory, "lr_schedule", **arguments)
     if isinstance(schedule, LRScheduler):
-        return [TorchSchedule.like(schedule)]
+        own = {name: getattr(schedule, name) for name in ("monitor", "event_name", "step_every")}
+        return [TorchSchedule(schedule.policy, **own, **schedule.kwargs)]
     if isinstance(schedule, Callback):
         return [clone(schedule)]
     raise ValueError(

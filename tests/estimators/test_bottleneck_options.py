@@ -215,7 +215,7 @@ X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
     [
         (
             {"head": "deterministic", "information": MIGE(conditional="score")},
-            r"conditional='score' needs a density.*use head='gaussian' or 'implicit'",
+            r"conditional='score' needs noise in z.*use 'auto', or head='gaussian'",
         ),
         (
             {"head": "deterministic", "information": MIGE(marginal="score")},

@@ -150,7 +150,7 @@ CONTRADICTIONS: list[tuple[Any, str]] = [
     (IB(task="regression", class_weight="balanced"), "class_weight='balanced' is for task='cl"),
     (IB(task="regression", label_smoothing=0.1), r"label_smoothing=0\.1 is for task='cl"),
     (IB(task="regression", confidence_penalty=0.1), r"confidence_penalty=0\.1 is for task='cl"),
-    (IB(MIGE(conditional="score"), head="deterministic"), "conditional='score' needs a density"),
+    (IB(MIGE(conditional="score"), head="deterministic"), "conditional='score' needs noise in z"),
     (IB(MIGE(conditional="closed-form"), head="deterministic"), "conditional='closed-form' needs"),
     (IB(MIGE(conditional="closed-form"), head="implicit"), "conditional='closed-form' needs a kn"),
     (IB(MIGE(marginal="score"), head="deterministic"), "marginal='score' needs noise in z"),

@@ -125,13 +125,11 @@ class Trainer:
         self.verbose = int(verbose)
         self._callbacks = tuple(callbacks or ())
         accelerator = make_accelerator(device) if distributed else None
-        kind: type[EncoderNet] = EncoderNet
-        joint: dict[str, Any] = {}
+        make_net: Callable[..., EncoderNet] = EncoderNet
         if accelerator is not None:
-            kind = DistributedNet
+            make_net = partial(DistributedNet, accelerator=accelerator)
             module = with_joint_batch_norms(module)
-            joint = {"accelerator": accelerator}
-        self.net = kind(
+        self.net = make_net(
             module,
             objective,
             optimizer=make_optimizer(optimizer, device),
@@ -142,7 +140,6 @@ class Trainer:
             callbacks=_all_callbacks(self._callbacks, self.verbose),
             device=device,
             verbose=max(0, self.verbose - 1),
-            **joint,
         )
         self.net.epochs_before = int(as_number("epochs_before", epochs_before, closed="left"))
         self.net.generator = torch.Generator().manual_seed(seed)

@@ -180,7 +180,7 @@ def check_labels(labels: Any, name: str) -> None:
         shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
         raise ValueError(
             f"Input {name} contains {shown} in {len(missing)} of {labels.size} places: drop the "
-            "rows that lack a target, or give missing labels a separate class"
+            "rows without a value, or, for classification, give missing labels a separate class"
         )
     if plain:
         return

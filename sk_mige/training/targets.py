@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 )
 from skorch.helper import SliceDataset
 
-from sk_mige._arrays import check_labels, check_no_dates, check_numbers, readable
+from sk_mige._arrays import as_array, check_labels, check_no_dates, check_numbers, readable
 from sk_mige._warnings import warn_user
 from sk_mige.score.outliers import warn_of_outliers
 
@@ -180,11 +180,14 @@ def find_classes(
     stream : bool, default=False
         Whether y is one part of a stream. For a stream, the first call requires ``classes``.
     """
+    if classes is not None:
+        classes = as_array(classes, "classes")
+        check_labels(classes, "classes")
     if known is not None:
         if classes is not None and not np.array_equal(np.unique(classes), known):
             raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{known!r}"
+                f"`classes={classes.tolist()}` is not the same as on last call to partial_fit, "
+                f"was: {known!r}"
             )
         return known
     if stream and classes is None:
@@ -192,11 +195,12 @@ def find_classes(
             "classes must be passed on the first call to partial_fit: pass an array of all labels "
             "that can occur in any call"
         )
-    found: NDArray[Any] = np.unique(y if classes is None else np.asarray(classes))
+    name, given = ("y", y) if classes is None else ("classes", classes)
+    found: NDArray[Any] = np.unique(given)
     if len(found) < 2:
         raise ValueError(
-            f"classification needs at least two classes, but y has one class: {found.tolist()}; "
-            "add rows of another class"
+            f"classification needs at least two classes, but {name} has one class: "
+            f"{found.tolist()}; add another class"
         )
     return found
 

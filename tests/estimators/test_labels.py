@@ -98,6 +98,20 @@ def test_a_later_call_refuses_them_too() -> None:
         encoder.partial_fit(X, series(["a", None, "b"]))
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"a", "b"}, "classes is a set: pass an array"),
+        (iter(["a", "b"]), "classes is a list_iterator: pass an array"),
+        (["a", "b", None], "Input classes contains None in 1 of 3"),
+        (["a"], r"at least two classes, but classes has one class: \['a'\]"),
+    ],
+)
+def test_classes_of_a_stream_are_checked_like_labels(classes: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        small("ib").partial_fit(X, ["a", "b"] * 15, classes=classes)
+
+
 def test_missing_values_are_refused_alike() -> None:
     encoder = small(InformationBottleneck(task="regression"), max_epochs=1)
     for y in (series([0.5, None, 1.5]), series([0.5, pd.NA, 1.5], "Float64")):

@@ -82,8 +82,8 @@ def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
     widths = _sizes.as_sizes("hidden_layer_sizes", sizes)
     if widths != DEFAULT_SIZES and not (isinstance(encoder, str) and encoder == "mlp"):
         raise ValueError(
-            f"hidden_layer_sizes={sizes!r} is for encoder='mlp', got encoder={encoder!r}: keep the "
-            "default; functools.partial sets the sizes of a callable encoder"
+            f"hidden_layer_sizes={sizes!r} is for encoder='mlp', got encoder={encoder!r:.80}: keep "
+            "the default; functools.partial sets the sizes of a callable encoder"
         )
     return widths
 

@@ -730,8 +730,8 @@ class MIGEEncoder(
         check_is_fitted(self, "net_")
         if method != "transform" and _predicts(self) and self._architecture.n_targets == 0:
             raise NotFittedError(
-                f"{type(self).__name__} was fitted without targets before mode={self.mode!r} was "
-                "set: call fit(X, y) again"
+                f"{type(self).__name__} was fitted without targets before mode={self.mode!r:.80} "
+                "was set: call fit(X, y) again"
             )
         return check_queries(self, X, method, self._architecture.input_shape)
 
@@ -867,7 +867,7 @@ class MIGEEncoder(
         if not _predicts(self):
             if sample_weight is not None:
                 raise ValueError(
-                    f"sample_weight must be None with mode={self.mode!r}: only "
+                    f"sample_weight must be None with mode={self.mode!r:.80}: only "
                     "the accuracy and R² of predictions can be weighted"
                 )
             with self._trainer.threads():
@@ -876,8 +876,8 @@ class MIGEEncoder(
         y = own_targets(rows) if y is None else y
         if y is None:
             raise ValueError(
-                f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "
-                "data set of pairs"
+                f"score with mode={self.mode!r:.80} needs y, the true targets; got None: pass y, "
+                "or a data set of pairs"
             )
         y = check_targets(self, rows, y, self.task_)
         if shuffled:

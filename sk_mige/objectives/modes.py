@@ -22,11 +22,11 @@ def as_description(mode: Any) -> Description:
         return FunctionDescription(mode)
     if isinstance(mode, Information) or (isinstance(mode, str) and mode in INFORMATIONS):
         raise ValueError(
-            f"mode={mode!r} is an estimator of information: pass mode=InfoMax({mode!r}) or "
-            f"mode=InformationBottleneck({mode!r})"
+            f"mode={mode!r:.80} is an estimator of information: pass mode=InfoMax({mode!r:.80}) or "
+            f"mode=InformationBottleneck({mode!r:.80})"
         )
     raise ValueError(
-        f"mode={mode!r} is unknown; use one of {sorted(MODES)}, an object such as "
+        f"mode={mode!r:.80} is unknown; use one of {sorted(MODES)}, an object such as "
         "InformationBottleneck(beta=0.1), or a function loss(code, x, y)"
     )
 
@@ -50,7 +50,7 @@ def why_missing(mode: Any, method: str) -> str:
     """Return why an encoder lacks a method, and a remedy, or "" if ``method`` is unknown."""
     if method == "score_samples":
         return (
-            f" with mode={mode!r}, which has no density of z: use mode='ib', or put a density "
+            f" with mode={mode!r:.80}, which has no density of z: use mode='ib', or put a density "
             "after the encoder, as in make_pipeline(encoder, GaussianMixture())"
         )
     if method not in ("predict", "predict_proba"):
@@ -58,6 +58,6 @@ def why_missing(mode: Any, method: str) -> str:
     if task_of(mode) == "regression":
         return " for a regression, which has no class probabilities: use predict"
     return (
-        f" with mode={mode!r}, which learns a representation, not predictions: use mode='ib', or "
-        "put a predictor after the encoder, as in make_pipeline(encoder, LogisticRegression())"
+        f" with mode={mode!r:.80}, which learns a representation, not predictions: use mode='ib', "
+        "or put a predictor after the encoder, as in make_pipeline(encoder, LogisticRegression())"
     )

@@ -209,3 +209,12 @@ def test_labels_of_an_own_loss_must_be_numbers() -> None:
     for y in (np.array(["a", "b"] * 32), Y[:-1]):
         with pytest.raises(ValueError, match="y must hold numbers.*LabelEncoder"):
             small(spread).fit(X, y)
+
+
+def test_errors_do_not_print_all_layers_of_a_module() -> None:
+    deep = nn.Sequential(*[nn.Linear(36, 36) for _ in range(20)])
+    with pytest.raises(ValueError, match="got encoder=Sequential") as sizes:
+        small(encoder=deep, hidden_layer_sizes=8).fit(X)
+    with pytest.raises(AttributeError, match="no attribute 'predict' with mode=Seq") as method:
+        small(deep).predict(X)
+    assert max(len(str(caught.value)) for caught in (sizes, method)) < 300

@@ -79,7 +79,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     eigen_threshold : float in (0, 1], default=None
         Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
         fraction of the total. If ``eigen_threshold`` and ``n_eigen`` are None, all eigenpairs are
-        kept, and only ``alpha`` regularises the fit.
+        kept, and only ``alpha`` regularises the fit. With nearly all eigenpairs and no ``alpha``,
+        as with a fraction of 1, errors can exceed the scores by orders of magnitude.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 

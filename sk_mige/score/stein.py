@@ -23,6 +23,7 @@ from .kernels import (
 )
 from .posterior import ScoreErrors
 from .precision import widest_dtype
+from .subspace import varying_units
 from .whitening import identity_whitening, whitening
 
 # Largest number of rows from which the median distance is computed.
@@ -31,6 +32,9 @@ MEDIAN_ROWS = 1_000
 SHRINKAGE = MappingProxyType({"std": 1.0, "covariance": 0.0})
 # Names of bandwidths.
 BANDWIDTHS = ("median", "scaled-median")
+# Largest norm of scores across the subspace of the rows, relative to the norm of the scores, that
+# counts as a rounding error.
+ACROSS = 1e-4
 # Number of rows and of columns of a block of kernel values. Matrices of 512 KiB fit into the cache.
 BLOCK_ROWS = 256
 
@@ -202,7 +206,9 @@ def stein_kernel(
     x : Tensor of shape (n, d)
         Rows.
     scores : Tensor of shape (n, d)
-        Scores :math:`\nabla \log p` at the rows, in units of 1 / feature.
+        Scores :math:`\nabla \log p` at the rows, in units of 1 / feature. If n > d rows lie in a
+        subspace, and the scores have no component across the subspace, the kernel is the Stein
+        kernel of a density in the subspace.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
         multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of the two references. In
@@ -267,6 +273,12 @@ def stein_kernel(
         raise ValueError(
             f"preconditioner must be 'std', 'covariance' or None, got {preconditioner!r}"
         )
+    found = _subspace(x, scores, preconditioner)
+    if found is not None:
+        exact, axes = found
+        x, scores = exact, scores.to(axes) @ axes
+        errors = None if errors is None else replace(errors, root=errors.root.to(axes) @ axes)
+        preconditioner = None if preconditioner == "std" else preconditioner
     white = (
         whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
     )
@@ -284,10 +296,40 @@ def stein_kernel(
         scale = torch.linalg.norm(white.inverse_linear(errors.root.to(y) * units))
         inner = torch.cat([inner, scale * errors.draws.to(y)], dim=1)
     # Constant columns with zero scores do not count in d, because the density has no extent there.
+    # For n ≤ d, _subspace does not find these columns.
     kept = (y != y[0]).any(0) | (inner[:, : y.shape[1]] != 0).any(0)
     if kept.any():
         y, inner = y[:, kept], torch.cat([inner[:, : len(kept)][:, kept], inner[:, len(kept) :]], 1)
     return SteinKernel(y / width, inner * width, resolve_kernel(kernel), bandwidth)
+
+
+def _subspace(
+    x: Tensor, scores: Tensor, preconditioner: str | None
+) -> tuple[Tensor, Tensor] | None:
+    """Return coordinates (n, r) of the subspace in which rows vary, and a map of scores (d, r).
+
+    In the whole space, Stein's identity does not hold for a density in a subspace, because the
+    divergence contains derivatives across the subspace. With a preconditioner, the coordinates are
+    in units of standard deviations.
+
+    The result is None if the rows vary in all directions. The result is also None if the scores
+    have a component across the subspace, both in input units and in units of standard deviations.
+    The density then has an extent across the subspace.
+    """
+    units, _, varying = varying_units(x.detach())
+    if units is None or varying is None:
+        return None
+    tangents = units.scale[:, None] * varying.axes
+    axes = torch.linalg.qr(tangents)[0]
+    for s, along in ((scores, axes), (scores * units.scale, varying.axes)):
+        across = s.to(along) - s.to(along) @ along @ along.mT
+        if torch.linalg.norm(across) <= ACROSS * torch.linalg.norm(s):
+            break
+    else:
+        return None
+    if preconditioner is None:
+        return x.to(axes) @ axes, axes
+    return varying.coordinates(units(x)), tangents
 
 
 def kernel_stein_discrepancy(

@@ -53,6 +53,24 @@ def test_p_values_are_uniform_under_the_null_hypothesis(d):
     assert np.abs(found - steps).max() < 1.36 / 200**0.5  # Kolmogorov's 5 % quantile
 
 
+def test_p_values_of_rows_in_a_plane_are_uniform():
+    mixing = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    precision = np.linalg.pinv(mixing.T @ mixing)
+    p = p_values(lambda seed: normal(100, seed=seed) @ mixing, lambda x: -x @ precision)
+    assert 0.35 < p.mean() < 0.65
+    assert (
+        p_values(lambda seed: 2 * normal(100, seed=seed) @ mixing, lambda x: -x @ precision, runs=5)
+        < 0.05
+    ).all()
+
+
+def test_a_selection_of_rows_in_a_plane_is_that_of_the_plane():
+    X, axes = normal(), np.linalg.qr(normal(3, 2, seed=1))[0]
+    options = {"n_points": 20, "preconditioner": None}
+    found = SteinThinning(**options).fit(X @ axes.T, -X @ axes.T)
+    assert found.indices_.tolist() == SteinThinning(**options).fit(X, -X).indices_.tolist()
+
+
 def test_power_grows_with_the_shift():
     rates = [
         (p_values(lambda seed, shift=shift: normal(100, 2, seed) + shift) <= 0.05).mean()

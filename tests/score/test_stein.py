@@ -197,3 +197,24 @@ def test_the_gradient_of_a_discrepancy_is_its_derivative(preconditioner):
     found = torch.autograd.functional.jvp(mean, x, direction)[1]
     difference = mean(x + 1e-5 * direction) - mean(x - 1e-5 * direction)
     torch.testing.assert_close(found, difference / 2e-5, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("preconditioner", ["covariance", None])
+def test_rows_in_a_plane_have_the_stein_kernel_of_the_plane(preconditioner):
+    x, axes = samples(60, 2), torch.linalg.qr(samples(3, 2, seed=1))[0]
+    found = stein_kernel(x @ axes.mT + 1.0, -x @ axes.mT, preconditioner=preconditioner)
+    expected = stein_kernel(x, -x, preconditioner=preconditioner)
+    torch.testing.assert_close(found.matrix(), expected.matrix())
+
+
+def test_the_component_of_scores_across_a_plane_depends_on_units_and_has_no_effect():
+    x = samples(60, 2) @ torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 3.0]], dtype=torch.float64)
+    inner, lengths = -x @ torch.linalg.pinv(x.mT @ x / 60), x.std(0, correction=0)
+    normal = torch.tensor([3.0, 3.0, -1.0], dtype=torch.float64)
+    across = lengths * normal / (lengths * normal).norm()
+    scaled = inner * lengths
+    outer = (scaled - (scaled @ across)[:, None] * across) / lengths  # as of whitened estimators
+    expected = stein_kernel(x, inner).matrix()
+    torch.testing.assert_close(stein_kernel(x, outer).matrix(), expected)
+    # A density of the whole space has an extent across the plane.
+    assert kernel_stein_discrepancy(x, inner + normal) > kernel_stein_discrepancy(x, inner) + 0.1

@@ -12,6 +12,7 @@ from sk_mige.information.whitened import fold_gains, radial_landmarks
 from sk_mige.score import ScoreSettings, whitening
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.subspace import varying_directions
 
 # The bandwidth is below the median distance, to resolve departures from a Gaussian.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
@@ -75,6 +76,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
             f"n_folds must be at most the number of samples of z, {len(z)}; got {n_folds}"
         )
     warn_of_outliers(z, "z's column")
+    varying = varying_directions(z)
+    z = z if varying is None else varying.coordinates(z)
     z = whitening(z, 0.0)[0](z)
     centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
     gains = 2 * fold_gains(z, SETTINGS, centers, radial_folds(z, n_folds))

@@ -22,6 +22,7 @@ from sk_mige.score.folds import sample_folds
 from sk_mige.score.heldout import fold_losses, summed
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
+from sk_mige.score.subspace import varying_directions
 
 # In whitened coordinates, the base density is the standard Gaussian. The regularisation strength of
 # the kernel correction is chosen on held-out folds.
@@ -69,7 +70,8 @@ def whitened_scores(
     Returns
     -------
     tensor of shape (n, d)
-        Detached scores in the dtype of z, or in float64 for integers.
+        Detached scores in the dtype of z, or in float64 for integers. If a column of z is constant
+        or a linear combination of other columns, the component across the subspace is 0.
 
     Examples
     --------
@@ -85,13 +87,17 @@ def whitened_scores(
             f"{type(sq_distances).__name__}. Use sk_mige.score.ssge for distances"
         )
     # Compute on the CPU, because a GPU would wait for each of the small eigendecompositions.
-    points = check_tensor("z", z).detach().cpu().double()
+    points = check_tensor("z", z).detach().cpu()
+    points = points if points.is_floating_point() else points.double()
+    varying = varying_directions(points)
+    points = points.double() if varying is None else varying.coordinates(points)
     white = _whitening(points)
     y = white(points)
     centers = radial_landmarks(y, _n_landmarks(len(y)))
     settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
     correction = fit_landmarks(*_fold_sums(y, settings, centers, sample_folds(y)), settings).model
     scores = white.scores(correction.score(y))
+    scores = scores if varying is None else scores @ varying.axes.mT
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
     if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
         raise ValueError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from sk_mige.information import relative_fisher_information
+from sk_mige.information import relative_fisher_information, whitened_scores
 
 
 def test_relative_fisher_information_of_a_mixture(generator):
@@ -18,3 +19,15 @@ def test_relative_fisher_information_of_a_mixture(generator):
     truth = torch.trapezoid(density * (score + grid) ** 2, grid)
     estimated = relative_fisher_information((z - z.mean()) / z.std(correction=0)).mean()
     assert abs(estimated / truth - 1) < 0.15
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_linear_combination_of_columns_changes_neither_information_nor_scores(dtype):
+    z = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)).sinh()
+    axes = torch.tensor([[2.0, 1.0, 2.0], [1.0, 2.0, -2.0]]) / 3  # orthonormal
+    z, wider = z.to(dtype), z.to(dtype) @ axes.to(dtype)
+    options = {"rtol": 1e-3, "atol": 1e-3}
+    found = relative_fisher_information(wider)
+    torch.testing.assert_close(found, relative_fisher_information(z), check_dtype=False, **options)
+    scores = whitened_scores(wider)
+    torch.testing.assert_close(scores, whitened_scores(z) @ axes.to(dtype), **options)

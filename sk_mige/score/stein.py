@@ -32,8 +32,7 @@ MEDIAN_ROWS = 1_000
 SHRINKAGE = MappingProxyType({"std": 1.0, "covariance": 0.0})
 # Names of bandwidths.
 BANDWIDTHS = ("median", "scaled-median")
-# Largest norm of scores across the subspace of the rows, relative to the norm of the scores, that
-# counts as a rounding error.
+# Largest singular value of scores, relative to the first, that counts as a rounding error.
 ACROSS = 1e-4
 # Number of rows and of columns of a block of kernel values. Matrices of 512 KiB fit into the cache.
 BLOCK_ROWS = 256
@@ -207,8 +206,8 @@ def stein_kernel(
         Rows.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature. If n > d rows lie in a
-        subspace, and the scores have no component across the subspace, the kernel is the Stein
-        kernel of a density in the subspace.
+        subspace, and the scores do not span more directions than the rows, the kernel is the
+        Stein kernel of a density in the subspace.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
         multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of the two references. In
@@ -313,21 +312,20 @@ def _subspace(
     in units of standard deviations.
 
     The result is None if the rows vary in all directions. The result is also None if the scores
-    have a component across the subspace, both in input units and in units of standard deviations.
-    The density then has an extent across the subspace.
+    span more than r directions. The density then has an extent across the subspace. A component of
+    the scores across the subspace does not matter if it is a linear function of the others, because
+    this component depends on the units of an estimator.
     """
     units, _, varying = varying_units(x.detach())
     if units is None or varying is None:
         return None
     tangents = units.scale[:, None] * varying.axes
-    axes = torch.linalg.qr(tangents)[0]
-    for s, along in ((scores, axes), (scores * units.scale, varying.axes)):
-        across = s.to(along) - s.to(along) @ along @ along.mT
-        if torch.linalg.norm(across) <= ACROSS * torch.linalg.norm(s):
-            break
-    else:
+    s = scores.detach().to(tangents) * units.scale
+    sizes = torch.linalg.svdvals(s)
+    if sizes[tangents.shape[1]] > ACROSS * sizes[0]:
         return None
     if preconditioner is None:
+        axes = torch.linalg.qr(tangents)[0]
         return x.to(axes) @ axes, axes
     return varying.coordinates(units(x)), tangents
 

@@ -64,6 +64,13 @@ def test_p_values_of_rows_in_a_plane_are_uniform():
     ).all()
 
 
+def test_estimated_scores_of_rows_in_a_plane_fit():
+    mixing = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    estimator = SSGEScoreEstimator().fit(normal(500, seed=100) @ mixing)
+    p = p_values(lambda seed: normal(100, seed=seed) @ mixing, estimator, runs=20)
+    assert p.mean() > 0.25
+
+
 def test_a_selection_of_rows_in_a_plane_is_that_of_the_plane():
     X, axes = normal(), np.linalg.qr(normal(3, 2, seed=1))[0]
     options = {"n_points": 20, "preconditioner": None}

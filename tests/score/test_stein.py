@@ -207,14 +207,19 @@ def test_rows_in_a_plane_have_the_stein_kernel_of_the_plane(preconditioner):
     torch.testing.assert_close(found.matrix(), expected.matrix())
 
 
-def test_the_component_of_scores_across_a_plane_depends_on_units_and_has_no_effect():
+@pytest.mark.parametrize("preconditioner", ["std", "covariance", None])
+def test_the_component_of_scores_across_a_plane_depends_on_units_and_has_no_effect(preconditioner):
     x = samples(60, 2) @ torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 3.0]], dtype=torch.float64)
-    inner, lengths = -x @ torch.linalg.pinv(x.mT @ x / 60), x.std(0, correction=0)
+    tangent = -x @ torch.linalg.pinv(x.mT @ x / 60)
     normal = torch.tensor([3.0, 3.0, -1.0], dtype=torch.float64)
-    across = lengths * normal / (lengths * normal).norm()
-    scaled = inner * lengths
-    outer = (scaled - (scaled @ across)[:, None] * across) / lengths  # as of whitened estimators
-    expected = stein_kernel(x, inner).matrix()
-    torch.testing.assert_close(stein_kernel(x, outer).matrix(), expected)
-    # A density of the whole space has an extent across the plane.
-    assert kernel_stein_discrepancy(x, inner + normal) > kernel_stein_discrepancy(x, inner) + 0.1
+    other = tangent + tangent[:, :1] * normal  # as of an estimator in other units
+    expected = stein_kernel(x, tangent, preconditioner=preconditioner).matrix()
+    found = stein_kernel(x, other, preconditioner=preconditioner).matrix()
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_density_with_an_extent_across_the_plane_of_the_rows_has_a_discrepancy():
+    x = samples(200, 2)
+    wide = torch.cat([x, x.sum(1, keepdim=True)], 1)
+    scores = torch.cat([-x, torch.ones(200, 1, dtype=x.dtype)], 1)
+    assert kernel_stein_discrepancy(wide, scores) > 0.1

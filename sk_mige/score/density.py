@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .folds import radial_folds
-from .heldout import Distances, GradientForm
+from .heldout import gradient_form
 from .kernels import RBF, neighbour_squares, squares_and_norms
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
@@ -220,7 +220,8 @@ def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -
     matrices, kernel = potential.matrices(points), potential.gram()
     trace = len(points) * potential.kernel_coordinates(points).shape[1] / s2
     trace *= potential.kernel.steepness
-    form = GradientForm(Distances(v, z, points.shape[1]), matrices, s2)
+    no_base = v.new_zeros(1, len(v))
+    form = gradient_form(v, z, points.shape[1], matrices, s2, no_base)
     offsets = correction @ z.mT - (correction * v).sum(1, keepdim=True)
     linear = (matrices.slopes * offsets).sum(0)[:, None] / s2
     kernel.diagonal().add_(JITTER * len(kernel))

@@ -17,12 +17,11 @@ from .folds import N_FOLDS, radial_folds, sample_folds
 from .groups import separate_groups
 from .heldout import (
     DenseSplit,
-    Distances,
-    GradientForm,
     KernelSums,
     QuadraticForm,
     WhitenedSamples,
     fold_losses,
+    gradient_form,
     kernel_sums,
     section_linear,
     summed,
@@ -591,10 +590,9 @@ def _fit_gradients(
 ) -> ScoreFit:
     """Fit the gradient of a kernel expansion centred at the samples."""
     y, white = expansion.centers, expansion.whitening
-    form = GradientForm(Distances(y, y, white.n_features), matrices, expansion.bandwidth**2)
     vectors = orthonormal_sections(matrices.values)
-    weights = expansion.base.weight(y.square().sum(1))[0]
-    fit = QuadraticForm(form.quadratic, form.linear(weights[None]))
+    weights = expansion.base.weight(y.square().sum(1))[0][None]
+    fit = gradient_form(y, y, white.n_features, matrices, expansion.bandwidth**2, weights)
     return _solve(expansion, vectors, fit, len(y), settings, alpha)
 
 

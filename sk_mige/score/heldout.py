@@ -157,12 +157,9 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     samples = WhitenedSamples(white, white(x), [ex.base], ex.projection)
     matrices, measured = ex.matrices(samples.y), None
     if ex.curl_free:
-        distances = (
-            Distances(samples.y, ex.centers, white.n_features),
-            Distances(samples.yw, white.linear(ex.centers), white.precision_trace),
-        )
-        forms = [GradientForm(each, matrices, s2) for each in distances]
-        fit, measured = (QuadraticForm(f.quadratic, f.linear(samples.weights)) for f in forms)
+        weights, moved = samples.weights, white.linear(ex.centers)
+        fit = gradient_form(samples.y, ex.centers, white.n_features, matrices, s2, weights)
+        measured = gradient_form(samples.yw, moved, white.precision_trace, matrices, s2, weights)
     else:
         centers = white.linear(ex.directions(ex.centers))
         linear = section_linear(samples, centers, matrices, s2)[0]
@@ -204,8 +201,18 @@ def section_linear(
     return moved / s2 + gram.mT @ (weights * yw)
 
 
-class Distances:
-    r"""Squared distances and norms of samples and centres, shared by all bandwidths.
+def gradient_form(
+    x: Tensor, centers: Tensor, trace: float, matrices: KernelMatrices, s2: float, weights: Tensor
+) -> QuadraticForm:
+    r"""Return the form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)`, for each base.
+
+    Let D be the slopes of the kernel, S the squared distances of samples from centres, and
+    :math:`S_Z` the squared distances between centres. The quadratic part A satisfies
+
+    .. math:: 2 \sigma^4 A = (D \circ S)^\top D + D^\top (D \circ S) - D^\top D \circ S_Z ,
+
+    because :math:`2 \langle x - z_i, x - z_j\rangle = \|x - z_i\|^2 + \|x - z_j\|^2 - \|z_i -
+    z_j\|^2`.
 
     Gradient fields are fitted in whitened coordinates. Their held-out loss is computed in input
     coordinates, from samples and centres multiplied by W.
@@ -218,72 +225,31 @@ class Distances:
         Whitened centres, or their products with W.
     trace : float
         Dimension d in whitened coordinates, or the trace of W² in input coordinates.
+    matrices : KernelMatrices
+        Kernel matrices (n, m) of samples and centres.
+    s2 : float
+        Squared bandwidth.
+    weights : Tensor of shape (n_bases, n)
+        Weights of each base at the samples.
 
-    Attributes
-    ----------
-    sq : Tensor of shape (n, m)
-        Squared distances of samples from centres.
-    between : Tensor of shape (m, m)
-        Squared distances of the centres.
-    squares, center_squares : Tensors of shape (n,) and (m,)
-        Squared norms of samples and centres.
+    Returns
+    -------
+    QuadraticForm
+        Quadratic part (m, m), and one column of the linear part (m, n_bases) for each base.
     """
-
-    def __init__(self, x: Tensor, centers: Tensor, trace: float) -> None:
-        self.trace = trace
-        self.between, _ = squares_and_norms(centers)
-        self.sq = self.between if x is centers else squares_and_norms(x, centers)[0]
-        self.squares, self.center_squares = x.square().sum(1), centers.square().sum(1)
-
-
-@dataclass(frozen=True)
-class GradientForm:
-    r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
-
-    Let D be the slopes of the kernel, S the squared distances of samples from centres, and
-    :math:`S_Z` the squared distances between centres. The quadratic form A satisfies
-
-    .. math:: 2 \sigma^4 A = (D \circ S)^\top D + D^\top (D \circ S) - D^\top D \circ S_Z ,
-
-    because :math:`2 \langle x - z_i, x - z_j\rangle = \|x - z_i\|^2 + \|x - z_j\|^2 - \|z_i -
-    z_j\|^2`.
-    """
-
-    distances: Distances
-    matrices: KernelMatrices
-    s2: float
-
-    @cached_property
-    def _scaled(self) -> Tensor:
-        """Elementwise product (n, m) of D and S."""
-        return self.matrices.slopes * self.distances.sq
-
-    @cached_property
-    def _crossed(self) -> Tensor:
-        """Elementwise product (m, m) of D' D and the squared distances of the centres."""
-        slopes = self.matrices.slopes
-        return (slopes.mT @ slopes).mul_(self.distances.between)
-
-    @cached_property
-    def quadratic(self) -> Tensor:
-        """Quadratic form A (m, m)."""
-        half = self._scaled.mT @ self.matrices.slopes
-        return half.mT.add(half).sub_(self._crossed).div_(2 * self.s2**2)
-
-    def energy(self, c: Tensor) -> Tensor:
-        """Return c' A c for each column c of a matrix (m, F), without forming A."""
-        scaled = (self._scaled @ c).mul_(self.matrices.slopes @ c).sum(0)
-        return (scaled - 0.5 * (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
-
-    def linear(self, weights: Tensor) -> Tensor:
-        """Return the linear form R (m, n_bases) for the weights (n_bases, n) of each base."""
-        at, (_, slopes, curvatures) = self.distances, self.matrices
-        curved = self._scaled if self.matrices.shared else curvatures * at.sq
-        laplacians = curved.sum(0) / self.s2**2 - slopes.sum(0) * (at.trace / self.s2)
-        # 2 <x, x - z> = |x|² + |x - z|² - |z|²
-        pull = weights @ self._scaled + (weights * at.squares) @ slopes
-        pull -= (weights @ slopes) * at.center_squares
-        return -(laplacians + pull / (2 * self.s2)).mT
+    slopes = matrices.slopes
+    between, _ = squares_and_norms(centers)
+    sq = between if x is centers else squares_and_norms(x, centers)[0]
+    scaled = slopes * sq
+    half = scaled.mT @ slopes
+    crossed = (slopes.mT @ slopes).mul_(between)
+    quadratic = half.mT.add(half).sub_(crossed).div_(2 * s2**2)
+    curved = scaled if matrices.shared else matrices.curvatures * sq
+    laplacians = curved.sum(0) / s2**2 - slopes.sum(0) * (trace / s2)
+    # 2 <x, x - z> = |x|² + |x - z|² - |z|²
+    pull = weights @ scaled + (weights * x.square().sum(1)) @ slopes
+    pull -= (weights @ slopes) * centers.square().sum(1)
+    return QuadraticForm(quadratic, -(laplacians + pull / (2 * s2)).mT)
 
 
 def fold_losses(
@@ -325,7 +291,7 @@ def fold_losses(
             else:
                 c = vectors @ (basis.vectors @ (filters * p[:, 0]).mT)
                 measured = held_out.measured
-                losses = 0.5 * (c * (measured.quadratic @ c)).sum(0) - measured.linear[:, 0] @ c
+                losses = (c * (0.5 * measured.quadratic @ c - measured.linear)).sum(0)
             yield (losses + held_out.constant) / held_out.n_samples
 
 
@@ -385,15 +351,6 @@ class DenseSplit:
         losses = QuadraticForm(values.mT @ values, p_held).filtered(filters, p)
         return self._means(losses), p.square().sum(-1) @ filters.square().mT
 
-    @cached_property
-    def _distances(self) -> tuple[Distances, Distances]:
-        """Distances of the fit in whitened coordinates, and of the loss in input coordinates."""
-        white, train = self.train.white, self.train
-        return (
-            Distances(train.y, train.y, white.n_features),
-            Distances(self.held.yw, train.yw, white.precision_trace),
-        )
-
     def gradients(
         self,
         bandwidth: float,
@@ -406,19 +363,19 @@ class DenseSplit:
 
         The ``steepness`` is the largest slope of the kernel.
         """
-        s2, white = bandwidth**2, self.train.white
-        fit, held = (
-            GradientForm(distances, matrices, s2)
-            for distances, matrices in zip(self._distances, pair, strict=True)
-        )
-        basis = spectral_basis(vectors.mT @ (fit.quadratic @ vectors))
-        n_effective = len(self.train.y) * steepness * white.n_features / s2
+        s2, white, train, held = bandwidth**2, self.train.white, self.train, self.held
+        within, across = pair
+        fit = gradient_form(train.y, train.y, white.n_features, within, s2, train.weights)
+        loss = gradient_form(held.yw, train.yw, white.precision_trace, across, s2, held.weights)
+        fit = fit.within(vectors)
+        basis = spectral_basis(fit.quadratic)
+        n_effective = len(train.y) * steepness * white.n_features / s2
         filters = filters_of(basis.values, n_effective)
-        p = basis.project(vectors.mT @ fit.linear(self.train.weights)).mT  # (n_bases, r)
+        p = basis.project(fit.linear).mT  # (n_bases, r)
         # The coefficients of all bases and filters are the columns of one matrix.
         c = vectors @ (basis.vectors @ (filters * p[:, None]).flatten(0, 1).mT)
-        linear = held.linear(self.held.weights).repeat_interleave(len(filters), dim=1)
-        losses = (0.5 * held.energy(c) - (linear * c).sum(0)).view(len(p), -1)
+        linear = loss.linear.repeat_interleave(len(filters), dim=1)
+        losses = (c * (0.5 * loss.quadratic @ c - linear)).sum(0).view(len(p), -1)
         # W maps the bounded gradient in whitened coordinates to input coordinates.
         largest = steepness * white.largest_gain**2 / s2
         return self._means(losses), p.square() @ filters.square().mT * largest

@@ -306,11 +306,8 @@ def lift_expansion(
 ) -> KernelExpansion:
     """Map an expansion in coordinates of the varying subspace (r) to input coordinates (d)."""
     white, axes = expansion.whitening, varying.axes
-    if white.gains.numel() == 0:  # one common scale
-        vectors, gains = axes, axes.new_full((axes.shape[1],), white.rest)
-    else:  # n > r: each direction has a separate gain
-        assert white.vectors is not None
-        vectors, gains = axes @ white.vectors, white.gains + white.rest
+    vectors = axes if white.vectors is None else axes @ white.vectors
+    gains = white.gains + white.rest  # n > r: each direction has a separate gain
     mean = varying.origin + axes @ white.mean
     return replace(
         expansion,

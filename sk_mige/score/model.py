@@ -260,7 +260,8 @@ class ScoreModel(TensorParts):
     @property
     def centers(self) -> Tensor:
         """Centres (m, d) of the kernel, in input coordinates."""
-        x = self.expansion.whitening.inverse(self.expansion.centers)
+        white = self.expansion.whitening
+        x = white.inverse_linear(self.expansion.centers) + white.mean
         x = x if self.subspace is None else self.subspace.positions(x)
         return x if self.units is None else self.units.inverse(x)
 

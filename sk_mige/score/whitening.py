@@ -33,8 +33,8 @@ class Whitening(TensorParts):
     mean : Tensor of shape (d,)
         Mean :math:`\mu`.
     vectors : Tensor of shape (d, r) or None
-        Orthonormal directions with a gain that differs from ``rest``. The number r of directions
-        may be 0. None means the coordinate axes.
+        Orthonormal directions with a gain that differs from ``rest``. None means the coordinate
+        axes.
     gains : Tensor of shape (r,)
         Gain along each direction, minus ``rest``.
     rest : float
@@ -58,8 +58,6 @@ class Whitening(TensorParts):
 
     def linear(self, x: Tensor) -> Tensor:
         """Multiply by W."""
-        if self.gains.numel() == 0:
-            return x if self.rest == 1.0 else x * self.rest
         if self.vectors is None:
             return x * (self.gains + self.rest)
         inside = ((x @ self.vectors) * self.gains) @ self.vectors.mT
@@ -75,15 +73,8 @@ class Whitening(TensorParts):
         inner = self.linear(y_scores)
         return inner if self.units is None else inner / self.units.scale
 
-    def inverse(self, y: Tensor) -> Tensor:
-        """Return the points whose whitened coordinates are the rows of y."""
-        z = self.inverse_linear(y) + self.mean
-        return z if self.units is None else self.units.inverse(z)
-
     def inverse_linear(self, y: Tensor) -> Tensor:
         """Multiply by the inverse of W, or by its pseudo-inverse in a subspace."""
-        if self.gains.numel() == 0:
-            return y / self.rest
         if self.vectors is None:
             return y / (self.gains + self.rest)
         inside = y @ self.vectors
@@ -98,11 +89,10 @@ class Whitening(TensorParts):
         If the map is in the coordinates of a span, pass the ``basis`` (d, r) of the span.
         """
         squares = units.reciprocal().square()
-        if self.gains.numel() == 0:
-            return self.rest**2 * float(squares.sum())
         gains = (self.gains + self.rest).square()
         vectors = self.vectors if basis is None else basis
-        assert vectors is not None
+        if vectors is None:
+            return float(squares @ gains)
         gains, shares = gains[: vectors.shape[1]], vectors.square()
         outside = (1 - shares.sum(1)).clamp_min(0) @ squares
         return float(squares @ shares @ gains) + self.rest**2 * float(outside)
@@ -144,10 +134,9 @@ def identity_whitening(
     -------
     Whitening
     """
-    empty = x.new_empty((x.shape[1], 0))
     # Float32 sums would lose digits of a large mean.
     mean = x[usual_rows(x, principal)].mean(0, dtype=widest_dtype(x)).to(x.dtype)
-    return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
+    return Whitening(mean, None, torch.zeros_like(mean), 1.0, n_features or x.shape[1], 1.0)
 
 
 def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Tensor]:
@@ -237,8 +226,8 @@ def fit_whitening(
     radii : Tensor of shape (n,)
         Squared Mahalanobis distance of each sample, with mean and covariance of the other samples.
     """
-    n, rows_dim = x.shape
-    d = n_features or rows_dim
+    n = len(x)
+    d = n_features or x.shape[1]
     usual = usual_rows(x, principal)
     mean = x[usual].mean(0)
     centred = x - mean
@@ -268,10 +257,9 @@ def fit_whitening(
     radii = loo_radii(spectrum, squares[usual], scale, len(squares[usual]), rho)
     if isinstance(usual, Tensor):  # the covariance leaves out other rows
         radii = (squares / shrunk).sum(1).masked_scatter(usual, radii)
+    if rho == 1.0:  # one common scale
+        return Whitening(mean, None, torch.zeros_like(mean), scale**-0.5, d, rho), radii
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
-    if rho == 1.0:
-        vectors, shrunk = x.new_empty((rows_dim, 0)), shrunk[:0]
-        rest = scale**-0.5
     gains = shrunk.rsqrt() - rest
     if vectors is None:
         gains = torch.cat([gains, gains.new_zeros(1)])  # for the column of zeros

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from .folds import radial_folds
@@ -53,13 +54,8 @@ def separate_groups(x: Tensor) -> tuple[Tensor, Tensor]:
     x = torch.unique(x, dim=0)  # a sample with many copies would have no other neighbours
     sq, _ = squares_and_norms(x)
     near = sq <= sq.topk(min(NEIGHBOURS + 1, len(x)), largest=False).values[:, -1:]
-    linked = near & near.mT
-    labels = torch.arange(len(x), device=x.device)
-    while True:
-        largest = torch.where(linked, labels, -1).amax(1)
-        if torch.equal(largest, labels):
-            break
-        labels = largest[largest]
+    _, found = connected_components((near & near.mT).cpu().numpy())
+    labels = torch.from_numpy(found).to(x.device)
     sizes = (labels[:, None] == labels).sum(1)
     kept = sizes >= sizes.max().clamp_max(NEIGHBOURS)
     return x[kept], labels[kept]

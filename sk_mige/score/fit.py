@@ -533,7 +533,9 @@ def _fit_sections(
     if alpha > 0 and not settings.truncates:
         factor = _cholesky(gram)
         if factor is not None:
-            coefficients = _ridge_coefficients(matrices, factor, s2, n * alpha, samples)
+            linear = section_linear(samples, samples.projected, matrices, s2)[0]
+            scores = torch.cholesky_solve(linear, ridge_factor(gram, n * alpha))
+            coefficients = torch.cholesky_solve(scores, factor).to(samples.yw.dtype)
             return ScoreFit(ScoreModel(ex, coefficients), alpha, n)
     basis = kernel_basis(gram)
     h = settings.filter(basis.values, n, alpha)
@@ -556,30 +558,6 @@ def _cholesky(gram: Tensor) -> Tensor | None:
     if n <= MAX_EIGH_ROWS and not exceeds(gram, CHOLESKY_RESOLUTION * n):
         return None
     return ridge_factor(gram, CHOLESKY_RESOLUTION * n if n > MAX_EIGH_ROWS else 0.0)
-
-
-def _ridge_coefficients(
-    matrices: KernelMatrices, factor: Tensor, s2: float, ridge: float, samples: WhitenedSamples
-) -> Tensor:
-    r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
-
-    Let D be the matrix of the kernel's slopes, and s the vector of its row sums. Let Z be the
-    projected rows, or Y W without a projection. The kernel part of R is
-    :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For the RBF, D = K. With
-    :math:`\mu = n \alpha`, the product K Z is avoided by the identity
-
-    .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
-    """
-    gram = matrices.values
-    outer = ridge_factor(gram, ridge)
-    yw, z, w = samples.yw, samples.projected, samples.weights[0][:, None].to(gram)
-    if not matrices.shared:
-        linear = section_linear(samples, z, matrices, s2)[0]
-        return torch.cholesky_solve(torch.cholesky_solve(linear, outer), factor).to(yw.dtype)
-    ahead = z / s2 + w * yw
-    behind = (gram.sum(1, keepdim=True) + ridge) / s2 * z + ridge * w * yw
-    scores = ahead - torch.cholesky_solve(behind.to(gram), outer)
-    return torch.cholesky_solve(scores, factor).to(yw.dtype)
 
 
 def _fit_gradients(

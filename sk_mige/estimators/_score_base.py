@@ -357,9 +357,9 @@ class BaseScoreEstimator(ScoreTransformer):
         X, V = self._check_query(X), self._check_query(V)
         if X.shape != V.shape:
             raise ValueError(f"V must have the shape of X, {tuple(X.shape)}, got {tuple(V.shape)}")
-        device, dtype = self._place()
+        device = self._place()
         parts = [
-            self._model.jvp(x.to(dtype), to_tensor(V[rows], device).to(dtype))
+            self._model.jvp(x.double(), to_tensor(V[rows], device).double())
             for rows, x in row_chunks(X, self._width, device)
         ]
         return scores_like(torch.cat(parts), X)
@@ -472,25 +472,22 @@ class BaseScoreEstimator(ScoreTransformer):
             self._spectrum = spectrum_of(self._model.expansion).cpu().numpy()
         return self._spectrum
 
-    def _place(self) -> tuple[torch.device, torch.dtype]:
-        """Move the model to the requested device, and return the device and the model's dtype."""
+    def _place(self) -> torch.device:
+        """Move the model to the requested device, and return the device."""
         device = available_device(self.device)
-        coefficients = self._model.coefficients
-        if coefficients.device != device:
+        if self._model.coefficients.device != device:
             self._model = self._model.to(device)
             self._density = None
-        return device, coefficients.dtype
+        return device
 
     def _by_chunks(
         self, function: Callable[[ScoreModel, Tensor], Tensor], X: Any, shape: Any
     ) -> Tensor:
         """Apply a function of the model to chunks of rows, and return the results in float64."""
-        device, dtype = self._place()
+        device = self._place()
         out = torch.empty(tuple(shape), dtype=torch.float64, device="cpu")
         # A chunk's matrices of 4 MiB fit into the processor's cache.
         for rows, x in row_chunks(X, 4 * self._width, device):
-            # Points keep their dtype if the model maps them to a subspace first.
-            x = x if self._model.subspace is not None else x.to(dtype)
             part = function(self._model, x)
             check_finite(part)
             out[rows] = part
@@ -507,8 +504,8 @@ class BaseScoreEstimator(ScoreTransformer):
         """Return the posterior of the errors of the scores at the rows of the fit, if known."""
         if self._settings().truncates:
             return None
-        device, _ = self._place()
-        return score_errors(self._model, getattr(self, "alpha_", 0.0), to_tensor(X, device))
+        x = to_tensor(X, self._place())
+        return score_errors(self._model, getattr(self, "alpha_", 0.0), x)
 
     @property
     def _width(self) -> int:

@@ -350,7 +350,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.
             model = self._fit_best(x[train].cpu().numpy(), n_centers, deepcopy(rng)).model
-            points = x[held].to(model.coefficients.dtype)
+            points = x[held]
             assert model.units is not None
             standard = replace(model, units=None).hyvarinen_loss(model.units(points))
             scores.append((-float(standard.mean()), -float(model.hyvarinen_loss(points).mean())))

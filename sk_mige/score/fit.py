@@ -101,7 +101,7 @@ class ScoreFit:
     def scores(self, x: Tensor) -> Tensor:
         """Return scores at the samples x of a dense fit, from the stored kernel matrices."""
         if self.coordinates is None:
-            return self.model.score(x.to(self.model.coefficients), self.matrices)
+            return self.model.score(x, self.matrices)
         return self.model.score_samples(self.coordinates, self.matrices)
 
 

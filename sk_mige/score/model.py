@@ -300,6 +300,7 @@ class ScoreModel(TensorParts):
         """Return points in the units of the fit, and points in the expansion's coordinates."""
         z = x if self.units is None else self.units(x)
         if self.subspace is None:
+            z = z.to(self.coefficients.dtype)
             return z, z
         return z, self.subspace.embed(z).to(self.coefficients)
 

@@ -50,19 +50,17 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     plus three standard deviations. Without a base, the score is not changed.
     """
     base, alone = model.expansion.base, model.base_alone
-    d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype
+    d = model.expansion.whitening.n_features
     radii = model.expansion.centers.square().sum(1).sqrt()
     usual = (base.variance * (d + 3 * (2 * d) ** 0.5)) ** 0.5
     start, end = float(radii.quantile(INNER)), max(float(radii.max()), usual)
     width = max(end - start, 1e-9 * end)
 
     def score(x: Tensor) -> Tensor:
-        # A float32 model needs float32 points. A subspace converts points to the model's dtype.
-        at = x if model.subspace is not None else x.to(dtype)
         if base.dof is None:
-            return model.score(at).to(x)
-        share = ((end - model.radii(at)) / width).clamp(0, 1)[:, None]
-        mixed = share * model.score(at) + (1 - share) * alone.score(at)
+            return model.score(x).to(x)
+        share = ((end - model.radii(x)) / width).clamp(0, 1)[:, None]
+        mixed = share * model.score(x) + (1 - share) * alone.score(x)
         return mixed.to(x)
 
     return score

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sk_mige._arrays import readable
 from sk_mige._warnings import warn_user
-from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
+from sk_mige.score import ScoreModel, ScoreSettings
 from sk_mige.score.density import LogDensity
-from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
+from sk_mige.score.fit import MAX_EIGH_ROWS, ScoreFit, spectrum_of
 from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.posterior import ScoreErrors, score_errors

@@ -16,8 +16,9 @@ from sk_mige._contexts import building, built_apart, isolated
 from sk_mige._warnings import warn_user
 from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
-from sk_mige.score import Whitening, whitening
+from sk_mige.score import whitening
 from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.whitening import Whitening
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset
 from sk_mige.training.device import available_device, device_of_stored, resolve_device, seeded

@@ -20,15 +20,9 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_score
-from sk_mige.score import (
-    KernelSums,
-    ScoreFit,
-    ScoreFunction,
-    ScoreModel,
-    ScoreSettings,
-    fit_dense,
-    ssge,
-)
+from sk_mige.score import ScoreFunction, ScoreModel, ScoreSettings, fit_dense, ssge
+from sk_mige.score.fit import ScoreFit
+from sk_mige.score.heldout import KernelSums
 from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, joined
 

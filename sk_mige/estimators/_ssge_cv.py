@@ -19,7 +19,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
+from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score.fit import ScoreFit
 from sk_mige.score.folds import sample_folds
 from sk_mige.score.kernels import Kernel, resolve_kernel
 from sk_mige.score.outliers import outlying_rows, warn_of_outliers

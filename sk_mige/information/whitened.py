@@ -9,20 +9,14 @@ from torch import Tensor
 
 from sk_mige._arrays import check_tensor
 from sk_mige._contexts import one_by_one
-from sk_mige.score import (
-    KernelExpansion,
-    KernelSums,
-    ScoreSettings,
-    Whitening,
-    fit_landmarks,
-    kernel_sums,
-    whitening,
-)
+from sk_mige.score import ScoreSettings, whitening
+from sk_mige.score.fit import fit_landmarks
 from sk_mige.score.folds import sample_folds
-from sk_mige.score.heldout import fold_losses, summed
-from sk_mige.score.model import build_expansion
+from sk_mige.score.heldout import KernelSums, fold_losses, kernel_sums, summed
+from sk_mige.score.model import KernelExpansion, build_expansion
 from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 from sk_mige.score.subspace import varying_directions
+from sk_mige.score.whitening import Whitening
 
 # In whitened coordinates, the base density is the standard Gaussian. The regularisation strength of
 # the kernel correction is chosen on held-out folds.

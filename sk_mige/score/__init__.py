@@ -6,13 +6,8 @@ fitted *model*. :func:`ssge` is the published estimator. :func:`fit_dense` adds 
 density and a regularisation strength chosen on held-out samples.
 """
 
-from .base import RadialBase as RadialBase
 from .base import fit_base
-from .fit import ScoreFit as ScoreFit
 from .fit import fit_dense, fit_stein
-from .fit import fit_landmarks as fit_landmarks
-from .heldout import KernelSums as KernelSums
-from .heldout import kernel_sums as kernel_sums
 from .kernels import (
     RBF,
     InverseMultiquadric,
@@ -23,14 +18,10 @@ from .kernels import (
     rbf_kernel,
     squared_distances,
 )
-from .model import KernelExpansion as KernelExpansion
 from .model import ScoreModel, ScoreSettings
-from .model import build_expansion as build_expansion
 from .spectrum import leading_eigenpairs, spectral_filter
 from .ssge import ScoreFunction, ssge
 from .stein import SteinKernel, kernel_stein_discrepancy, stein_kernel, stein_thinning
-from .whitening import Whitening as Whitening
-from .whitening import identity_whitening as identity_whitening
 from .whitening import ledoit_wolf_shrinkage, whitening
 
 __all__ = [

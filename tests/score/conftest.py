@@ -11,14 +11,14 @@ from torch import Tensor
 from sk_mige.score import (
     InverseMultiquadric,
     Kernel,
-    KernelExpansion,
     Matern,
     Multiscale,
-    ScoreFit,
     ScoreSettings,
     fit_dense,
 )
+from sk_mige.score.fit import ScoreFit
 from sk_mige.score.kernels import GAUSSIAN
+from sk_mige.score.model import KernelExpansion
 
 KINDS = {
     "sections": {},
@@ -76,7 +76,7 @@ def fit_kind(kind: str) -> tuple[ScoreFit, Tensor]:
 @pytest.fixture
 def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
     """Return an expansion over 12 landmarks and two sets of samples."""
-    from sk_mige.score import build_expansion
+    from sk_mige.score.model import build_expansion
 
     def make(
         *,

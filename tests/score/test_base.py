@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_mige.datasets import make_student_t
-from sk_mige.score import RadialBase, fit_base
+from sk_mige.score import fit_base
+from sk_mige.score.base import RadialBase
 
 
 @settings(max_examples=25)

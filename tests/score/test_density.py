@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from sk_mige.score import RadialBase, ScoreSettings, fit_dense, whitening
+from sk_mige.score import ScoreSettings, fit_dense, whitening
 from sk_mige.score import density as module
+from sk_mige.score.base import RadialBase
 from sk_mige.score.density import LogDensity
 from sk_mige.score.sampling import confined_score
 

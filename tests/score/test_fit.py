@@ -12,9 +12,10 @@ from sk_mige.datasets import (
     make_gaussian_mixture,
     make_ring,
 )
-from sk_mige.score import ScoreSettings, fit, fit_dense, fit_landmarks, kernel_sums, ssge
-from sk_mige.score.fit import fit_in_units
+from sk_mige.score import ScoreSettings, fit, fit_dense, ssge
+from sk_mige.score.fit import fit_in_units, fit_landmarks
 from sk_mige.score.folds import radial_folds
+from sk_mige.score.heldout import kernel_sums
 from sk_mige.score.kernels import KERNELS, ROUGH
 from sk_mige.score.model import build_expansion
 from sk_mige.score.select import clear_gain

@@ -15,10 +15,9 @@ from sk_mige.score import (
     Multiscale,
     ScoreModel,
     ScoreSettings,
-    fit_landmarks,
-    kernel_sums,
 )
-from sk_mige.score.heldout import fold_losses
+from sk_mige.score.fit import fit_landmarks
+from sk_mige.score.heldout import fold_losses, kernel_sums
 from sk_mige.score.spectrum import kernel_basis, orthonormal_sections, spectral_basis
 from sk_mige.score.ssge import stein_moments
 

@@ -10,17 +10,16 @@ import torch
 from sk_mige.datasets import make_banana
 from sk_mige.score import (
     RBF,
-    KernelExpansion,
     Matern,
     ScoreModel,
     ScoreSettings,
     fit_base,
-    kernel_sums,
     spectral_filter,
     whitening,
 )
 from sk_mige.score.fit import fit_in_units
-from sk_mige.score.heldout import DenseSplit, WhitenedSamples
+from sk_mige.score.heldout import DenseSplit, WhitenedSamples, kernel_sums
+from sk_mige.score.model import KernelExpansion
 from sk_mige.score.select import (
     CandidateGrid,
     candidates,

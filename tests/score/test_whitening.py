@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf_shrinkage as sklearn_ledoit_wolf
 
-from sk_mige.score import (
-    ScoreSettings,
-    fit_dense,
-    identity_whitening,
-    ledoit_wolf_shrinkage,
-    whitening,
-)
+from sk_mige.score import ScoreSettings, fit_dense, ledoit_wolf_shrinkage, whitening
 from sk_mige.score.units import feature_units
-from sk_mige.score.whitening import SHRINKAGE_GRID
+from sk_mige.score.whitening import SHRINKAGE_GRID, identity_whitening
 
 
 def correlated(n, d, seed=0):

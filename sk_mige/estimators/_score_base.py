@@ -583,7 +583,7 @@ class BaseScoreEstimator(ScoreTransformer):
         """Set the fitted attributes."""
         self._keep_model(fit.model, n_samples)
         self.alpha_, self.kernel_ = fit.alpha, fit.model.expansion.kernel
-        self._spectrum = None if fit.spectrum is None else fit.eigenvalues.cpu().numpy()
+        self._spectrum = None if fit.spectrum is None else fit.spectrum.cpu().numpy()
         self.n_eigen_ = fit.n_eigen
         self.degrees_of_freedom_ = fit.model.expansion.base.dof
         return self

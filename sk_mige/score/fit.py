@@ -76,8 +76,8 @@ class ScoreFit:
     n_eigen : int
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
-        Eigenvalues of the kernel operator in descending order, or None if the fit did not compute
-        them.
+        Eigenvalues of the kernel operator in descending order, divided by their sum, or None if
+        the fit did not compute them.
     matrices : KernelMatrices of shape (n, n) or None
         Kernel matrices of the samples, or None if the fit did not compute them.
     coordinates : Tensor of shape (n, r + 1) or None
@@ -90,13 +90,6 @@ class ScoreFit:
     spectrum: Tensor | None = None
     matrices: KernelMatrices | None = None
     coordinates: Tensor | None = None
-
-    @functools.cached_property
-    def eigenvalues(self) -> Tensor:
-        """Eigenvalues (r,) of the kernel operator in descending order, divided by their sum."""
-        if self.spectrum is None:
-            return spectrum_of(self.model.expansion)
-        return _fractions(self.spectrum)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return scores at the samples x of a dense fit, from the stored kernel matrices."""
@@ -546,7 +539,8 @@ def _fit_sections(
     else:
         linear = section_linear(samples, samples.projected, matrices, s2)[0]
         coefficients = basis.vectors @ (h[:, None] * basis.project(linear))
-    return ScoreFit(ScoreModel(ex, coefficients), alpha, int((h > 0).sum()), basis.values)
+    model, spectrum = ScoreModel(ex, coefficients), _fractions(basis.values)
+    return ScoreFit(model, alpha, int((h > 0).sum()), spectrum)
 
 
 def _cholesky(gram: Tensor) -> Tensor | None:
@@ -585,7 +579,7 @@ def _solve(
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
     coefficients = vectors @ (basis.vectors @ (h[:, None] * basis.project(form.linear)))
     model = ScoreModel(expansion, coefficients)
-    return ScoreFit(model, alpha, int((h > 0).sum()), basis.values)
+    return ScoreFit(model, alpha, int((h > 0).sum()), _fractions(basis.values))
 
 
 def spectrum_of(expansion: KernelExpansion) -> Tensor:

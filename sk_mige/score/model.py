@@ -262,7 +262,7 @@ class ScoreModel(TensorParts):
         """Centres (m, d) of the kernel, in input coordinates."""
         white = self.expansion.whitening
         x = white.inverse_linear(self.expansion.centers) + white.mean
-        x = x if self.subspace is None else self.subspace.positions(x)
+        x = x if self.subspace is None else self.subspace.lift_inside(x) + self.subspace.origin
         return x if self.units is None else self.units.inverse(x)
 
     def score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:

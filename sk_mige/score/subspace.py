@@ -63,10 +63,6 @@ class SampleSubspace(TensorParts):
         weights.diagonal().add_(away[:, 0])
         return weights.to(self.rows.dtype) @ self.rows
 
-    def positions(self, inner: Tensor) -> Tensor:
-        """Return points (n, d) of the span from their coordinates (n, r + 1)."""
-        return self.lift_inside(inner) + self.origin
-
     def lift_inside(self, vectors: Tensor) -> Tensor:
         """Return vectors (n, d) of the span from their coordinates (n, r + 1)."""
         weights = vectors[:, :-1].to(self.mixing.dtype) @ self.mixing.mT

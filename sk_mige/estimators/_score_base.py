@@ -359,7 +359,7 @@ class BaseScoreEstimator(ScoreTransformer):
             raise ValueError(f"V must have the shape of X, {tuple(X.shape)}, got {tuple(V.shape)}")
         device = self._place()
         parts = [
-            self._model.jvp(x.double(), to_tensor(V[rows], device).double())
+            self._model.jvp(x, to_tensor(V[rows], device).to(x))
             for rows, x in row_chunks(X, self._width, device)
         ]
         return scores_like(torch.cat(parts), X)

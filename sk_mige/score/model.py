@@ -389,8 +389,8 @@ class ScoreModel(TensorParts):
                 return jvp(self.score, x.clone(), v.clone())[1]  # type: ignore[no-untyped-call]
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
-        y = white(x if self.units is None else self.units(x))
-        dy = white.linear(v if self.units is None else v / self.units.scale)
+        y = white(self.coordinates(x)[1])
+        dy = white.linear((v if self.units is None else v / self.units.scale).to(y))
         weight, slope = ex.base.weight(y.square().sum(1))
         radial = 2 * slope * (y * dy).sum(1)
         base = -white.linear(weight[:, None] * dy + radial[:, None] * y)

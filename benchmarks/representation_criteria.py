@@ -1,6 +1,6 @@
 """Criteria for representations without labels, compared with the accuracy of a linear probe.
 
-Encoders with 20 settings are trained on five data sets. The accuracy of an encoder is the accuracy
+Encoders with 20 settings are trained on each data set. The accuracy of an encoder is the accuracy
 of logistic regression on the representations. The criteria are computed from held-out rows without
 labels. Accuracies and criteria are averaged over random splits of the rows into training rows and
 held-out rows, with one encoder per split. The results are rank correlations of each criterion with
@@ -9,6 +9,12 @@ stored, and the next call continues an interrupted benchmark. The folder ``SK_MI
 MNIST and CIFAR-10.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/representation_criteria.py
+
+With ``--unseen``, the data sets are single cells and time series on which no criterion was
+developed. They are parts of scanpy and aeon:
+
+    pip install scanpy==1.11.5 aeon==1.6.0
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/representation_criteria.py --unseen
 """
 
 from __future__ import annotations
@@ -38,6 +44,9 @@ from sk_mige.information.copies import incomplete_copy
 Array = np.ndarray
 # Numbers of random splits. Few held-out rows need many splits for an accurate mean accuracy.
 SPLITS = {"digits": 3, "wine": 10, "breast cancer": 10, "MNIST": 1, "CIFAR-10": 3}
+# Data sets on which no criterion was developed: single cells, and time series of the UCR archive.
+SERIES = ("GunPoint", "ItalyPowerDemand", "OSULeaf", "ArrowHead", "ACSF1")
+UNSEEN = {"PBMC": 3, **dict.fromkeys(SERIES, 3)}
 
 
 def ssge(**parameters: Any) -> SSGEScoreEstimator:
@@ -78,6 +87,9 @@ def data(name: str) -> tuple[Array, Array, int, int]:
     elif name == "CIFAR-10":
         X, y = fetch_cifar10(subset="test", return_X_y=True)
         X, n, epochs = X / 255, 6_000, 8
+    elif name in UNSEEN:
+        X, y = single_cells() if name == "PBMC" else time_series(name)
+        n, epochs = len(X) // 2, 60
     else:
         loader = {"digits": load_digits, "wine": load_wine, "breast cancer": load_breast_cancer}
         X, y = loader[name](return_X_y=True)
@@ -85,6 +97,23 @@ def data(name: str) -> tuple[Array, Array, int, int]:
             X = StandardScaler().fit_transform(X)
         n, epochs = (1_000, 15) if name == "digits" else (len(X) // 2, 60)
     return X.reshape(len(X), -1).astype(np.float32), y, n, epochs
+
+
+def single_cells() -> tuple[Array, Array]:
+    """Return standardised genes and cell types of 700 blood cells."""
+    import scanpy
+
+    cells = scanpy.datasets.pbmc68k_reduced()
+    X = StandardScaler().fit_transform(cells.raw.X.toarray()).clip(-10, 10)
+    return X, cells.obs["bulk_labels"].astype(str).to_numpy()
+
+
+def time_series(name: str) -> tuple[Array, Array]:
+    """Return standardised time series and their classes."""
+    from aeon.datasets import load_classification
+
+    X, y = load_classification(name)  # (n, 1, length)
+    return StandardScaler().fit_transform(X[:, 0].T).T, y
 
 
 def effective_rank(z: Array) -> float:
@@ -171,26 +200,28 @@ def measure(name: str, setting: str, split: int) -> dict[str, float]:
 def main() -> None:
     """Measure the missing runs, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", nargs="+", default=list(SPLITS), choices=SPLITS)
+    parser.add_argument("--unseen", action="store_true", help="use the sets of scanpy and aeon")
     options = parser.parse_args()
+    splits = UNSEEN if options.unseen else SPLITS
     PROGRESS.mkdir(exist_ok=True)
     log = PROGRESS / "representation_criteria.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     warnings.simplefilter("ignore")
-    for name in options.data:
-        for run in itertools.product([name], SETTINGS, range(SPLITS[name])):
+    for name in splits:
+        for run in itertools.product([name], SETTINGS, range(splits[name])):
             if any((d["data"], d["setting"], d["split"]) == run for d in done):
                 continue
             keys = dict(zip(("data", "setting", "split"), run, strict=True))
             done.append(keys | measure(*run))
             with log.open("a") as file:
                 file.write(json.dumps(done[-1]) + "\n")
-    report(done)
+    report(done, options.unseen)
 
 
-def report(done: list[dict[str, Any]]) -> None:
+def report(done: list[dict[str, Any]], unseen: bool) -> None:
     """Write rank correlations, accuracies of the chosen settings, and means of all settings."""
-    names = [name for name in SPLITS if any(d["data"] == name for d in done)]
+    splits, suffix = (UNSEEN, "_unseen") if unseen else (SPLITS, "")
+    names = [name for name in splits if any(d["data"] == name for d in done)]
     criteria = [k for k in done[0] if k not in ("data", "setting", "split", "accuracy")]
     rows, table = [], []
     for criterion in criteria:
@@ -207,7 +238,7 @@ def report(done: list[dict[str, Any]]) -> None:
             rows += [row(name, criterion, k, v, runs=len(of_data)) for k, v in found.items()]
             cells.append("{:.2f} ({:.3f} of {:.3f})".format(*found.values()))
         table.append([criterion, *cells])
-    for name in (name for name in names if SPLITS[name] > 1):
+    for name in (name for name in names if splits[name] > 1):
         value = limit([d for d in done if d["data"] == name])
         rows.append(row(name, "limit by the noise of the accuracy", "rank correlation", value))
     for name, key in itertools.product(names, ("accuracy", "score")):
@@ -215,9 +246,9 @@ def report(done: list[dict[str, Any]]) -> None:
         rows += [row(name, k, f"mean {key}", v) for k, v in zip(SETTINGS, means, strict=True)]
     print_table(["criterion", *names], table)
     path = write(
-        "representation_criteria",
+        f"representation_criteria{suffix}",
         "Criteria without labels, beside a linear probe",
-        "python benchmarks/representation_criteria.py",
+        f"python benchmarks/representation_criteria.py{' --unseen' if unseen else ''}",
         rows,
     )
     print(path)

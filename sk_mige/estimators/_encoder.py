@@ -833,8 +833,8 @@ class MIGEEncoder(
         If ``mode`` has no decoder, the score compares the representations of two incomplete copies
         of each row. The score is their mutual information under a Gaussian model
         (:func:`sk_mige.information.copies.shared_information`). In each copy, the column mean
-        replaces each value with probability ½. For at most 500 rows, the score is the average over
-        several pairs of copies of each row, about 1000 pairs in all. Higher is better. The scores
+        replaces each value with probability ½. For at most 666 rows, the score is computed from
+        more than two copies of each row, about 2000 copies in all. Higher is better. The scores
         of different encoders are comparable on the same X. For independent columns and many rows,
         the score is at most 0.144 nats for each component, because the copies have values in
         common. Searches without y maximise this score. The score is computed from z for every value

@@ -15,9 +15,9 @@ FACTORS = (0.999, 0.98, 0.9, 0.7, 0.4, 0.0)
 # Smallest variance of a principal component of standardised codes, relative to the largest.
 SMALLEST_VARIANCE = 1e-6
 # Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
-# up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
+# up to about ENOUGH_COPIES copies in all, to reduce the noise of the random copies.
 FEWEST_PAIRS = 4
-ENOUGH_PAIRS = 1000
+ENOUGH_COPIES = 2000
 # Seed of the missing values. Rows that a user draws with a small seed would depend on the missing
 # values if both had the same seed.
 SEED = 20_200_426
@@ -30,10 +30,11 @@ def information_of_copies(
 ) -> float:
     """Return the mutual information between the codes of two incomplete copies of each row.
 
-    The copies are the same in each call. For at most 500 rows, the value is the mean over several
-    pairs of copies of each row. A value is in both copies with probability ¼. A linear code of
-    standardised columns, with weights of unit norm, has the correlation λ / (1 + λ) between the
-    copies. Here λ is the variance of the code, which is 1 for independent columns.
+    The copies are the same in each call. For at most 666 rows, the correlations are estimated from
+    more than two copies of each row: about 2,000 copies in all, and at most n copies of each row. A
+    value is in two copies with probability ¼. A linear code of standardised columns, with weights
+    of unit norm, has the correlation λ / (1 + λ) between two copies. Here λ is the variance of the
+    code, which is 1 for independent columns.
 
     For independent columns, all canonical correlations are at most ½, also for nonlinear codes. The
     two copies of a column have the maximal correlation ½, and pairs of copies of different columns
@@ -75,12 +76,15 @@ def information_of_copies(
             f"at least {FEWEST_PAIRS} rows are needed to compare incomplete copies of rows, "
             f"got {n}: pass more rows, or a larger validation_fraction"
         )
-    draws = max(1, ENOUGH_PAIRS // n)
+    n_copies = max(2, min(n, ENOUGH_COPIES // n))
     generator = torch.Generator().manual_seed(SEED)
-    encoded = [_codes_of_copies(encode, rows, 2 * draws, generator) for rows in parts]
-    codes = torch.cat(encoded, 1).reshape(draws, 2, n, -1)
-    order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
-    return sum(shared_information(a, b[order]) for a, b in codes) / draws
+    encoded = [_codes_of_copies(encode, rows, n_copies, generator) for rows in parts]
+    codes = torch.cat(encoded, 1).reshape(n_copies, n, -1)
+    if shuffled:
+        other = other_rows(n)
+        for copy in range(1, n_copies):  # all copies that are compared are of different rows
+            codes[copy:] = codes[copy:, other]
+    return shared_information(codes)
 
 
 def _codes_of_copies(
@@ -125,13 +129,15 @@ def other_rows(n: int) -> Tensor:
     return order.roll(1)[order.argsort()]  # the next row of a random cycle
 
 
-def shared_information(first: Tensor, second: Tensor) -> float:
+def shared_information(copies: Tensor) -> float:
     r"""Held-out Gaussian mutual information between the codes of two copies of each sample.
 
-    Let :math:`\rho_k` be the canonical correlations of training samples, and :math:`r_k` the
-    correlations of the same canonical coordinates on held-out samples. The value is the mean
-    log-likelihood ratio of a dependent and an independent Gaussian on the held-out samples. Both
-    Gaussians have the variances of the held-out coordinates:
+    The code of copy j of sample i is :math:`u_i + e_{ij}`, where u has the covariance B and e the
+    covariance W. Let :math:`\rho_k` be the canonical correlations between two copies, which are the
+    eigenvalues of :math:`(B + W)^{-1} B` for training samples. Let :math:`r_k` be the correlations
+    of the same canonical coordinates on held-out samples. The value is the mean log-likelihood
+    ratio of a dependent and an independent Gaussian on the held-out samples. Both Gaussians have
+    the variances of the held-out coordinates:
 
     .. math:: \sum_{k=1}^K \Big[ -\tfrac12 \log(1 - \rho_k^2)
               + \frac{\rho_k (r_k - \rho_k)}{1 - \rho_k^2} \Big]
@@ -139,16 +145,16 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
     Every second sample is a training sample. The two sets of samples then exchange roles, and the
     two values are averaged. For each half, the correlations are multiplied by the factor from 0 to
-    .999 that gives the largest value. The sum and the difference of the copies' codes are
-    independent Gaussians, and the shrinkage of both covariances maximises their leave-one-out
-    likelihood (:func:`sk_mige.score.whitening`). Linear combinations of other columns do not
-    count. For many samples and exchangeable Gaussian codes, the value is nearly the mutual
-    information between the codes. For few samples, the value is smaller.
+    .999 that gives the largest value. The means and the contrasts of the m copies of a sample are
+    independent Gaussians with the covariances B + W / m and W. The shrinkage of both covariances
+    maximises their leave-one-out likelihood (:func:`sk_mige.score.whitening`). Linear combinations
+    of other columns do not count. For many samples and exchangeable Gaussian codes, the value is
+    nearly the mutual information between the codes. For few samples, the value is smaller.
 
     Parameters
     ----------
-    first, second : tensors of shape (n, K)
-        Codes of the two copies, with the samples in the same order and at least four rows.
+    copies : tensor of shape (m, n, K)
+        Codes of m copies of n samples, with m at least two and n at least four.
 
     Returns
     -------
@@ -162,18 +168,18 @@ def shared_information(first: Tensor, second: Tensor) -> float:
     >>> import torch
     >>> from sk_mige.information.copies import shared_information
     >>> x, noise = torch.randn(2, 4000, 1, generator=torch.Generator().manual_seed(0))
-    >>> round(shared_information(x, 0.8 * x + 0.6 * noise), 1)
+    >>> round(shared_information(torch.stack([x, 0.8 * x + 0.6 * noise])), 1)
     0.5
     """
-    both = torch.cat([first, second]).detach().double()
-    centred, scale = both - both.mean(0), both.std(0)
-    varies = scale > 1e-12 * both.abs().amax(0)
+    flat = copies.detach().double().flatten(0, 1)
+    centred, scale = flat - flat.mean(0), flat.std(0)
+    varies = scale > 1e-12 * flat.abs().amax(0)
     if not bool(varies.any()):
         return 0.0
     codes = centred[:, varies] / scale[varies]
-    a, b = (codes @ _basis(codes)).chunk(2)
-    even, odd = slice(0, None, 2), slice(1, None, 2)
-    return 0.5 * (_held_out(a, b, even, odd) + _held_out(a, b, odd, even))
+    codes = (codes @ _basis(codes)).reshape(*copies.shape[:2], -1)
+    even, odd = codes[:, ::2], codes[:, 1::2]
+    return 0.5 * (_held_out(even, odd) + _held_out(odd, even))
 
 
 def _basis(codes: Tensor) -> Tensor:
@@ -186,24 +192,29 @@ def _basis(codes: Tensor) -> Tensor:
     return torch.linalg.qr(axes @ (axes.mT @ mix))[0]
 
 
-def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:
+def _held_out(train: Tensor, test: Tensor) -> float:
     """Return the mean log-likelihood ratio of test rows, with axes from training rows."""
-    mean = 0.5 * (a[train] + b[train]).mean(0)
-    correlations, axes = _canonical(a[train] - mean, b[train] - mean)
-    p, q = a[test] @ axes, b[test] @ axes
-    middle = 0.5 * (p + q).mean(0)
-    p, q = p - middle, q - middle
-    variance = 0.5 * (p.square() + q.square()).mean(0)
-    product = (p * q).mean(0) / variance.clamp_min(torch.finfo(p.dtype).tiny)
-    return max(_log_ratio(product, factor * correlations) for factor in FACTORS)
+    correlations, axes = _canonical(train - train.mean((0, 1)))
+    coordinates = test @ axes
+    coordinates = coordinates - coordinates.mean((0, 1))
+    # The mean over pairs of copies follows from the sum of the copies.
+    m, squares = len(test), coordinates.square().mean((0, 1))
+    products = (m * coordinates.mean(0).square().mean(0) - squares) / (m - 1)
+    held_out = products / squares.clamp_min(torch.finfo(squares.dtype).tiny)
+    return max(_log_ratio(held_out, factor * correlations) for factor in FACTORS)
 
 
-def _canonical(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return canonical correlations (K,) and canonical axes (K, K) of exchangeable copies."""
-    both, difference = _covariance(a + b), _covariance(a - b)
-    values, vectors = torch.linalg.eigh(both + difference)
+def _canonical(copies: Tensor) -> tuple[Tensor, Tensor]:
+    """Return canonical correlations (K,) and canonical axes (K, K) of copies with zero mean."""
+    m = len(copies)
+    count = torch.arange(1, m, dtype=copies.dtype, device=copies.device)[:, None, None]
+    # Helmert contrasts: the difference of each copy from the mean of the copies before.
+    contrasts = (copies[1:] - copies[:-1].cumsum(0) / count) * (count / (count + 1)).sqrt()
+    of_means, within = _covariance(copies.mean(0)), _covariance(contrasts.flatten(0, 1))
+    values, vectors = torch.linalg.eigh(of_means + (1 - 1 / m) * within)
     whitening = vectors / values.clamp_min(1e-12 * float(values[-1])).sqrt()
-    correlations, turns = torch.linalg.eigh(whitening.mT @ (both - difference) @ whitening)
+    between = whitening.mT @ (of_means - within / m) @ whitening
+    correlations, turns = torch.linalg.eigh(between)
     return correlations.clamp(0, 1), whitening @ turns
 
 

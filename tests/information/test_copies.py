@@ -19,14 +19,14 @@ def noisy_copies(n, correlation, width=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x, e, f = torch.randn(3, n, width, generator=generator, dtype=torch.float64)
     signal, noise = math.sqrt(correlation), math.sqrt(1 - correlation)
-    return signal * x + noise * e, signal * x + noise * f
+    return torch.stack([signal * x + noise * e, signal * x + noise * f])
 
 
 @pytest.mark.parametrize("correlation", [0.3, 0.8, 0.95])
 @pytest.mark.parametrize("width", [1, 4])
 def test_gaussian_copies_share_their_mutual_information(correlation, width):
     truth = -0.5 * width * math.log(1 - correlation**2)
-    assert shared_information(*noisy_copies(20_000, correlation, width)) == pytest.approx(
+    assert shared_information(noisy_copies(20_000, correlation, width)) == pytest.approx(
         truth, rel=0.05
     )
 
@@ -34,16 +34,16 @@ def test_gaussian_copies_share_their_mutual_information(correlation, width):
 def test_independent_codes_share_nothing():
     a, _ = noisy_copies(500, 0.5, 8, seed=1)
     b, _ = noisy_copies(500, 0.5, 8, seed=2)
-    assert 0 <= shared_information(a, b) < 0.02
+    assert 0 <= shared_information(torch.stack([a, b])) < 0.02
 
 
 @pytest.mark.parametrize("code", [torch.zeros(10, 3), torch.ones(10, 3), torch.full((4, 1), 1e30)])
 def test_constant_codes_share_nothing(code):
-    assert shared_information(code, code) == 0
+    assert shared_information(torch.stack([code, code])) == 0
 
 
 def test_more_columns_than_rows_give_a_positive_value_below_the_information():
-    assert 0 < shared_information(*noisy_copies(40, 0.9, 64)) < -32 * math.log(1 - 0.9**2)
+    assert 0 < shared_information(noisy_copies(40, 0.9, 64)) < -32 * math.log(1 - 0.9**2)
 
 
 @pytest.mark.parametrize("width", [8, 16, 64])
@@ -52,11 +52,13 @@ def test_few_rows_do_not_raise_the_information_of_an_untrained_map(width):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4000, 3, generator=generator) @ torch.randn(3, 13, generator=generator)
     layers = [torch.randn(*size, generator=generator) / 4 for size in ((13, 99), (99, width))]
-    a, b = ((incomplete_copy(x, generator) @ layers[0]).relu() @ layers[1] for _ in range(2))
-    truth = shared_information(a, b)
+    copies = torch.stack([
+        (incomplete_copy(x, generator) @ layers[0]).relu() @ layers[1] for _ in range(2)
+    ])  # fmt: skip
+    truth = shared_information(copies)
     for n in (width // 2, width, width + 4, 2 * width):
-        parts = zip(a[: 15 * n].split(n), b[: 15 * n].split(n), strict=True)
-        values = torch.tensor([shared_information(*part) for part in parts])
+        parts = copies[:, : 15 * n].split(n, 1)
+        values = torch.tensor([shared_information(part) for part in parts])
         assert values.min() >= 0
         assert values.max() < 2 * truth
         assert values.mean() < truth
@@ -65,33 +67,34 @@ def test_few_rows_do_not_raise_the_information_of_an_untrained_map(width):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n", [40, 1000])
 def test_combinations_of_columns_add_no_information(n, dtype):
-    a, b = noisy_copies(n, 0.9, 4)
+    codes = noisy_copies(n, 0.9, 4).to(dtype)
     mix = torch.randn(4, 8, generator=torch.Generator().manual_seed(1)).to(dtype)
-    more = [torch.cat([code.to(dtype), code.to(dtype) @ mix - 30], 1) for code in (a, b)]
-    assert shared_information(*more) == pytest.approx(shared_information(a, b), rel=0.05)
+    more = torch.cat([codes, codes @ mix - 30], 2)
+    assert shared_information(more) == pytest.approx(shared_information(codes), rel=0.05)
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 99), scale=st.floats(1e-30, 1e30), shift=st.floats(-10, 10))
 def test_units_of_the_code_do_not_matter(seed, scale, shift):
-    a, b = noisy_copies(30, 0.8, 3, seed)
+    codes = noisy_copies(30, 0.8, 3, seed)
     units = scale * torch.tensor([1.0, 1e3, 1e-3], dtype=torch.float64)
-    moved = [units * (code + shift) for code in (a, b)]
-    assert shared_information(*moved) == pytest.approx(shared_information(a, b), rel=1e-6)
+    moved = units * (codes + shift)
+    assert shared_information(moved) == pytest.approx(shared_information(codes), rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rotations_of_many_codes_hardly_matter(seed):
-    a, b = noisy_copies(5000, 0.8, 3, seed)
+    codes = noisy_copies(5000, 0.8, 3, seed)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)))[0]
-    moved = [code @ turn.double() for code in (a, b)]
-    assert shared_information(*moved) == pytest.approx(shared_information(a, b), rel=1e-2)
+    assert shared_information(codes @ turn.double()) == pytest.approx(
+        shared_information(codes), rel=1e-2
+    )
 
 
 @pytest.mark.parametrize("n", [4, 5, 20])
 def test_equal_copies_give_a_finite_value(n):
     a, _ = noisy_copies(n, 0.5, 8)
-    assert 0 < shared_information(a, a) < 8 * 3.7  # the largest correlation is .999
+    assert 0 < shared_information(torch.stack([a, a])) < 8 * 3.7  # the largest correlation is .999
 
 
 def test_a_copy_keeps_half_of_the_values_and_all_means():
@@ -149,3 +152,24 @@ def test_variances_of_linear_codes_determine_the_information_of_copies(correlati
         information([1 + correlation] * 3 + [1 - correlation] * 3), rel=0.05
     )
     assert information_of_copies(lambda rows: rows, [both], len(both), shuffled=True) < 0.01
+
+
+def errors(n_copies: int) -> torch.Tensor:
+    """Errors for 50 samples of codes with the correlation 0.6, for 20 draws of the copies."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(20):
+        x = torch.randn(50, 4, generator=generator)
+        noise = torch.randn(n_copies, 50, 4, generator=generator)
+        found.append(shared_information(math.sqrt(0.6) * x + math.sqrt(0.4) * noise))
+    return torch.tensor(found) + 2 * math.log(1 - 0.6**2)
+
+
+def test_more_copies_of_few_samples_reduce_the_error():
+    assert errors(20).square().mean() < 0.7 * errors(2).square().mean()
+
+
+@pytest.mark.parametrize("n", [4, 30, 200])
+def test_shuffled_copies_of_few_rows_share_little(n):
+    x = torch.randn(n, 3, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
+    assert information_of_copies(lambda rows: rows, [x], n, shuffled=True) < 0.05

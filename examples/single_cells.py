@@ -157,7 +157,7 @@ draw_differences("single_cells", drawn, ("dataset", "feature"), "points more tha
 #    :features: across
 #
 # In two dimensions, the linear probe and nearest neighbours have a higher mean accuracy for the
-# encoder with the highest ``score`` than for PCA. The mean differences are about two points, and
+# encoder with the highest ``score`` than for PCA. The mean differences are two to three points, and
 # the intervals contain 0. With 50 labels, PCA and the trained encoders do not differ significantly.
 #
 # In ten dimensions, PCA has a higher mean accuracy than every encoder, so use PCA. The intervals of

@@ -113,8 +113,8 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     Returns
     -------
     ScoreFit
-        Fitted ``model``, which can be evaluated at any point, with ``alpha``, ``eigenvalues`` and
-        ``n_eigen``.
+        Fitted ``model``, which can be evaluated at any point, with ``alpha``, ``n_eigen`` and
+        ``spectrum``.
 
     Examples
     --------

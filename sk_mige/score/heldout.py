@@ -2,9 +2,9 @@ r"""Hyvärinen's loss as a quadratic form in the coefficients, for training and 
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
 \langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The
-centres of dense fits are the training samples. For dense fits, :class:`DenseSplit` computes the
-held-out loss without the held-out matrix A. Fits with landmarks and dense fits use the linear form
-of :func:`section_linear`, or the forms of :class:`GradientForm`.
+centres of dense fits are the training samples. :class:`DenseSplit` computes the held-out loss of
+dense fits, without the held-out matrix A unless the correction is a gradient. Fits with landmarks
+and dense fits use the linear form of :func:`section_linear`, or the forms of :func:`gradient_form`.
 """
 
 from __future__ import annotations

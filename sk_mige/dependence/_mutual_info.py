@@ -488,11 +488,10 @@ class MutualInfoEstimator(BaseEstimator):
         scores, columns = views
         near = least_information(*map(gaussianize_ranks, scores))
         least = max(near, value + self._information_of_residuals(*columns))
-        least = min(least, *map(entropy_of_rows, numbers))
         wide, narrow = sorted(columns, key=lambda z: -z.shape[1])
         if wide.shape[1] + narrow.shape[1] > MAX_DIMENSION:
             least = max(least, information_by_regression(wide, narrow, max(least, value)))
-        return least
+        return min(least, *map(entropy_of_rows, numbers))
 
     def _information_of_residuals(self, x: Tensor, y: Tensor) -> float:
         """Return a lower bound on the information that regressors and residuals share."""

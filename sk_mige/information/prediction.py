@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -125,8 +126,9 @@ def _fit(kernel: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def information_by_regression(x: Tensor, y: Tensor, least: float = 0.0) -> float:
     r"""Lower bound on I(x; y) from the held-out residuals of a network that predicts y from x.
 
-    Let :math:`r_j` be the residuals of the q columns of y, which are normal scores. For a given
-    variance, the Gaussian has the largest entropy, so
+    Let :math:`r_j` be the residuals of the q columns of y, which are normal scores. Tied values
+    have scores in random order, which does not increase the information. For a given variance, the
+    Gaussian has the largest entropy, so
 
     .. math:: I(x; y) = h(y) - h(r | x) \ge h(y) - \sum_j h(r_j)
               \ge -\tfrac12 \sum_j \log \mathbb{E} r_j^2 - T(y) .
@@ -161,7 +163,11 @@ def information_by_regression(x: Tensor, y: Tensor, least: float = 0.0) -> float
     """
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(x), generator=generator)[:MAX_ROWS]
-    x, y = x[rows], gaussianize_ranks(y[rows])
+    x, y = x[rows], y[rows]
+    # Scores of ties in random order are a function of y and of noise that is independent of x.
+    noise = torch.rand(y.shape, generator=generator, device="cpu")
+    places = np.lexsort((noise.numpy(), y.numpy()), axis=0).argsort(0)
+    y = gaussianize_ranks(torch.from_numpy(places).to(y))
     m, q = len(x) // 3, y.shape[1]
     columns = feature_units(x)(x).clamp(-FARTHEST, FARTHEST)
     inputs = torch.cat([columns, gaussianize_ranks(x)], dim=1)

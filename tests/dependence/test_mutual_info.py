@@ -758,6 +758,12 @@ def test_a_layer_without_noise_is_recognised_in_many_columns(swap: bool) -> None
     assert np.isinf(found.interval_[1])
 
 
+def test_counts_that_are_independent_of_many_columns_have_a_finite_interval() -> None:
+    rng = np.random.default_rng(0)
+    x, counts = rng.standard_normal((400, 12)), rng.poisson(0.3, (400, 6))
+    assert np.isfinite(quick("gaussian").fit(x, counts).interval_[1])
+
+
 def test_a_layer_with_noise_in_many_columns_has_a_finite_interval() -> None:
     rng = np.random.default_rng(0)
     x, noise = rng.standard_normal((1000, 16)), rng.standard_normal((1000, 2))

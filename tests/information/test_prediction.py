@@ -33,5 +33,16 @@ def test_bound_from_a_regression_counts_dependent_columns_once():
     assert information_by_regression(x, y) < 0.5 * math.log(1 + 1 / 0.25)
 
 
+def test_bound_from_a_regression_is_zero_for_independent_tied_values():
+    x = torch.randn(400, 12, dtype=torch.float64, generator=generator())
+    rates = torch.tensor([0.1, 0.3, 1.0]).expand(400, -1).double()
+    assert information_by_regression(x, torch.poisson(rates, generator=generator())) == 0
+
+
+def test_bound_from_a_regression_is_below_the_entropy_of_labels():
+    x = torch.randn(1000, 12, dtype=torch.float64, generator=generator())
+    assert 0 < information_by_regression(x, (x[:, :1] > 0).double()) < math.log(2)
+
+
 def generator():
     return torch.Generator().manual_seed(0)

@@ -88,14 +88,14 @@ class Whitening(TensorParts):
 
         If the map is in the coordinates of a span, pass the ``basis`` (d, r) of the span.
         """
-        squares = units.reciprocal().square()
-        gains = (self.gains + self.rest).square()
+        squares, rest = units.reciprocal().square(), self.rest**2
+        gains = (self.gains + self.rest).square() - rest
         vectors = self.vectors if basis is None else basis
         if vectors is None:
-            return float(squares @ gains)
-        gains, shares = gains[: vectors.shape[1]], vectors.square()
-        outside = (1 - shares.sum(1)).clamp_min(0) @ squares
-        return float(squares @ shares @ gains) + self.rest**2 * float(outside)
+            return float(squares @ gains) + rest * float(squares.sum())
+        # In files of earlier versions, a common scale has no gains.
+        shares, gains = vectors[:, : len(gains)].square(), gains[: vectors.shape[1]]
+        return float(squares @ shares @ gains) + rest * float(squares.sum())
 
     @property
     def largest_gain(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +119,15 @@ def test_full_shrinkage_is_one_common_scale():
     assert white.vectors is None
     assert not white.gains.any()
     assert white.rest == pytest.approx(float(torch.cov(x.mT, correction=0).trace() / 4) ** -0.5)
+
+
+def test_files_of_earlier_versions_store_a_common_scale_without_gains():
+    white, _ = whitening(correlated(50, 3), 1.0)
+    stored = replace(white, vectors=white.mean.new_empty(3, 0), gains=white.mean.new_empty(0))
+    units, basis = torch.rand(5).double() + 1, torch.linalg.qr(correlated(5, 2))[0]
+    assert stored.trace_in(units, basis) == pytest.approx(white.trace_in(units, basis))
+    torch.testing.assert_close(stored(basis.new_ones(1, 3)), white(basis.new_ones(1, 3)))
+    assert stored.log_determinant == pytest.approx(white.log_determinant)
 
 
 def test_constant_rows_are_left_as_they_are():

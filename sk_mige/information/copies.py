@@ -14,6 +14,8 @@ from sk_mige.score.whitening import fit_whitening, principal_axes
 FACTORS = (0.999, 0.98, 0.9, 0.7, 0.4, 0.0)
 # Smallest variance of a principal component of standardised codes, relative to the largest.
 SMALLEST_VARIANCE = 1e-6
+# Smaller variances of standardised codes are squares of rounding errors.
+ROUNDING = 1e-24
 # Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
 # up to about ENOUGH_COPIES copies in all, to reduce the noise of the random copies.
 FEWEST_PAIRS = 4
@@ -200,7 +202,7 @@ def _held_out(train: Tensor, test: Tensor) -> float:
     # The mean over pairs of copies follows from the sum of the copies.
     m, squares = len(test), coordinates.square().mean((0, 1))
     products = (m * coordinates.mean(0).square().mean(0) - squares) / (m - 1)
-    held_out = products / squares.clamp_min(torch.finfo(squares.dtype).tiny)
+    held_out = products / squares.clamp_min(ROUNDING)
     return max(_log_ratio(held_out, factor * correlations) for factor in FACTORS)
 
 
@@ -212,7 +214,7 @@ def _canonical(copies: Tensor) -> tuple[Tensor, Tensor]:
     contrasts = (copies[1:] - copies[:-1].cumsum(0) / count) * (count / (count + 1)).sqrt()
     of_means, within = _covariance(copies.mean(0)), _covariance(contrasts.flatten(0, 1))
     values, vectors = torch.linalg.eigh(of_means + (1 - 1 / m) * within)
-    whitening = vectors / values.clamp_min(1e-12 * float(values[-1])).sqrt()
+    whitening = vectors / values.clamp_min(max(1e-12 * float(values[-1]), ROUNDING)).sqrt()
     between = whitening.mT @ (of_means - within / m) @ whitening
     correlations, turns = torch.linalg.eigh(between)
     return correlations.clamp(0, 1), whitening @ turns

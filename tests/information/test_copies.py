@@ -42,6 +42,13 @@ def test_constant_codes_share_nothing(code):
     assert shared_information(torch.stack([code, code])) == 0
 
 
+@pytest.mark.parametrize("row", [0, 1])
+def test_codes_that_are_constant_in_half_of_the_rows_share_nothing(row):
+    copies = torch.zeros(3, 20, 2)
+    copies[:, row, 0] = 1.0
+    assert shared_information(copies) < 1e-6
+
+
 def test_more_columns_than_rows_give_a_positive_value_below_the_information():
     assert 0 < shared_information(noisy_copies(40, 0.9, 64)) < -32 * math.log(1 - 0.9**2)
 

@@ -57,7 +57,8 @@ def make_accelerator(device: torch.device) -> Any:
             "distributed=True needs the package accelerate, which is not installed: install "
             "sk-mige[distributed]"
         ) from error
-    return Accelerator(cpu=device.type == "cpu", device_placement=False)
+    # The estimator's own parameter sets the precision. Loss scaling for float16 is not supported.
+    return Accelerator(cpu=device.type == "cpu", device_placement=False, mixed_precision="no")
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:

@@ -41,7 +41,7 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
     Returns
     -------
     bool
-        Whether a training step is small.
+        True if a training step is small, so that one thread is enough.
 
     Examples
     --------

@@ -25,9 +25,8 @@ def make_gaussian_clusters(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate separated Gaussian clusters with one shared covariance, and their exact score.
 
-    The score of a single Gaussian is wrong in every cluster. The means :math:`\mu_k` are Gaussian
-    draws, rescaled so that the distance between the two closest means is ``separation``. The
-    distance is measured in standard deviations of a cluster,
+    The means :math:`\mu_k` are Gaussian draws, rescaled so that the distance between the two
+    closest means is ``separation``. The distance is measured in standard deviations of a cluster,
     :math:`\lVert L^{-1}(\mu_k - \mu_l) \rVert` with the covariance :math:`\Sigma = L L^\top`.
 
     Parameters

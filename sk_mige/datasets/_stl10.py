@@ -30,9 +30,9 @@ STL10 = Archive(
 )
 
 STL10_DESCR = """\
-STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour. There are 5,000 photographs
-for training, 8,000 for testing, and 100,000 of more kinds without labels. Each of ten predefined
-folds has 1,000 training photographs.
+STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour, 5,000 for training and 8,000
+for testing. Each of ten predefined folds has 1,000 training photographs. A further 100,000
+photographs have no labels, and also show objects of other kinds.
 
 A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised feature
 learning", AISTATS 2011."""
@@ -130,8 +130,8 @@ def fetch_stl10(
     check_subset(subset, list(FILES))
     if mmap and as_float:
         raise ValueError(
-            "mmap=True returns the bytes of a file without scaling: use as_float=False, and scale "
-            "the pixels of each batch, or in a pipeline."
+            "mmap=True returns the pixels of a file without conversion, got as_float=True: use "
+            "as_float=False, and divide the pixels of each batch by 255."
         )
     names = [*FILES[subset], "class_names.txt"]
     pixels, *others, classes = obtain_members(

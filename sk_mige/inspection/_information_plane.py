@@ -46,9 +46,9 @@ class InformationPlaneDisplay(Display):
 
     Parameters
     ----------
-    information_x : ndarray of shape (n,)
+    information_x : ndarray of shape (n_encoders,)
         I(x; z) in nats.
-    information_y : ndarray of shape (n,)
+    information_y : ndarray of shape (n_encoders,)
         I(y; z) in nats.
     labels : sequence of str, default=None
         Label of each point.

@@ -147,9 +147,9 @@ class MutualInfoDisplay(Display):
         values = np.array([copy.mutual_info_ for copy in fitted])
         if not np.isfinite(values).any():
             raise ValueError(
-                f"the estimator has no finite value to draw, got {values.tolist()}: X and Y share "
-                "a linear combination of columns without noise. Add the measurement noise to Y, or "
-                "remove the shared columns"
+                f"the estimator has no finite value to draw, got {values.tolist()}: X and Y have a "
+                "relation without noise. Add the measurement noise to Y, or remove the shared "
+                "columns"
             )
         display = cls(
             n_samples=np.array([len(copy.pointwise_) for copy in fitted]),

@@ -16,8 +16,8 @@ from sk_mige.metrics import expected_calibration_error, risk_coverage_curve, top
 
 from ._display import Axes, Display, find_part, real_numbers
 
-# Kinds of plots with the labels of their axes and the place of the legend. A search of the best
-# place is slow for curves of many points.
+# Kinds of plots with the labels of their axes and the place of the legend. For curves of many
+# points, "best" is slow.
 AXES: dict[str, tuple[str, str, Any]] = {
     "reliability": ("confidence", "accuracy", "best"),
     "risk": ("coverage", "error", "upper left"),

@@ -20,8 +20,8 @@ MOST_CLASSES = 20
 MISSING = "0.8"
 # Largest number of class names along a colour bar.
 MOST_TICKS = 10
-# Largest number of points for which matplotlib searches the best place of a legend. The search is
-# slow.
+# Largest number of points for which matplotlib searches for the best place of a legend. The search
+# is slow for many points.
 MOST_FOR_BEST = 10_000
 
 

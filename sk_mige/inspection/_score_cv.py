@@ -118,7 +118,7 @@ class ScoreCVDisplay(Display):
             positions = 1 - cutoffs
         else:  # NaN for candidates that are regularised by eigen_threshold, and for the base alone
             positions = np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)
-        # The axis is logarithmic, and without a finite loss there is nothing to draw.
+        # The logarithmic axis cannot show 0, and infinite losses cannot be drawn.
         values = np.unique(positions[(positions > 0) & np.isfinite(loss)])
         if not len(values):
             raise ValueError(f"the grid has no candidates along param={param!r}: use another param")

@@ -238,8 +238,8 @@ def _check_classes(term: Term) -> None:
     sizes = np.unique(term.classes, return_counts=True)[1]
     if sizes[sizes < MIN_CLASS].sum() > 0.5 * sizes.sum():
         raise ValueError(
-            f"{term} cannot be estimated: {len(sizes)} classes have {sizes.sum()} rows, but at "
-            f"least {MIN_CLASS} rows per class are needed. Merge rare classes"
+            f"{term} cannot be estimated: more than half of the {sizes.sum()} rows belong to "
+            f"classes of fewer than {MIN_CLASS} rows. Merge rare classes"
         )
 
 
@@ -412,8 +412,8 @@ def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
     if math.isinf(found.value):
         names = [name for name, fitted in found.terms.items() if math.isinf(fitted.mutual_info_)]
         warn_user(
-            f"{', '.join(names)} is infinite: the variables share a linear combination of columns "
-            "without noise. Remove the combination from one variable, or add the measurement noise"
+            f"the estimate of {' and of '.join(names)} is infinite: the variables have a relation "
+            "without noise. Add the measurement noise, or remove the shared columns"
         )
     elif is_wide(found.value, found.interval):
         widths = {name: np.ptp(fitted.interval_) for name, fitted in found.terms.items()}

@@ -55,8 +55,8 @@ def conditional_mutual_info(
     Raises
     ------
     ValueError
-        If the numbers of rows differ, a value is missing, or a class has too few rows. If z has
-        exact linear relations with x and with y.
+        If the numbers of rows differ, a value is missing, or a class has too few rows. The error is
+        also raised if z has exact relations with x and with y.
 
     Warns
     -----
@@ -207,8 +207,8 @@ def transfer_entropy(
     Raises
     ------
     ValueError
-        If the lengths differ, a value is missing, or a class has too few rows. If ``lag`` is not a
-        positive int, or leaves too few times.
+        If the lengths differ, a value is missing, or a class has too few rows. The error is also
+        raised if ``lag`` is not a positive int, or leaves fewer than 10 times.
 
     Warns
     -----
@@ -270,8 +270,8 @@ def _conditional(
             return warn_if_unresolved(found)
     names = ["/".join(part.name for part in variable) for variable in (x, y, z)]
     raise ValueError(
-        f"{names[0]} and {names[1]} each share a linear combination of columns with {names[2]}, "
-        "without noise; remove the combination from one variable"
+        f"{names[0]} and {names[1]} each have a relation with {names[2]} without noise; add the "
+        "measurement noise, or remove the shared columns"
     )
 
 

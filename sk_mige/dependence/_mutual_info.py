@@ -104,7 +104,8 @@ class MutualInfoEstimator(BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. The estimate is infinite for a linear relation without noise.
+        Estimate in nats. The estimate is infinite for a linear relation without noise between X and
+        Y or between their normal scores. Equal numbers in X and Y also give an infinite estimate.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -140,9 +141,9 @@ class MutualInfoEstimator(BaseEstimator):
 
     Columns of strings or categories are labels. Dates and durations are numbers. Numeric columns
     are labels if they have at most 50 distinct combinations, and at most one combination per ten
-    rows. Convert numeric labels with more classes to strings. If a table has labels and numbers,
-    the chain rule gives separate terms for labels and for numbers. For numbers, columns are
-    standardised within each class.
+    rows. Two distinct combinations are always labels. Convert numeric labels with more classes to
+    strings. If a table has labels and numbers, the chain rule gives separate terms for labels and
+    for numbers. For numbers, columns are standardised within each class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
@@ -152,8 +153,8 @@ class MutualInfoEstimator(BaseEstimator):
     infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
-    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. If
-    both are labels, no warning is given, because rows can be sorted by several labels.
+    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. If X
+    and Y are labels, no warning is given, because rows can be sorted by several labels.
 
     Rows that are neighbours in a column give a lower bound on the information. With more than ten
     columns, the residuals of a network that predicts one variable give another lower bound
@@ -173,7 +174,7 @@ class MutualInfoEstimator(BaseEstimator):
     entropy of the labels. Classifiers then miss an unknown part of the information.
 
     The time is proportional to the number n of rows, and to the square of the number of columns.
-    With two columns in X and in Y, the time of "neighbors" is of order n\ :sup:`3/2`. For many
+    With two columns in each of X and Y, the time of "neighbors" is of order n\ :sup:`3/2`. For many
     rows, pass a list of the fast candidates "gaussian", "elliptical" and "mixture". For hundreds of
     columns, project X and Y to fewer columns.
 
@@ -320,8 +321,8 @@ class MutualInfoEstimator(BaseEstimator):
             return np.zeros(len(x))
         if np.isinf(self.mutual_info_):
             raise ValueError(
-                "X and Y share a linear combination of columns without noise, so their pointwise "
-                "information is infinite; remove the combination from X or Y"
+                "X and Y have a relation without noise, so their pointwise information is "
+                "infinite; add the measurement noise, or remove the shared columns, and fit again"
             )
         if self._divided is not None:
             return self._divided.pmi(x, y)

@@ -317,7 +317,7 @@ class Labels:
         """Return the integer code of each label."""
         rows = _as_rows(table)
         codes = {tuple(row): k for k, row in enumerate(self.classes)}
-        check_known("labels {} were", rows, codes)
+        check_known("X or Y has labels {} that were", rows, codes)
         return np.array([codes[row] for row in rows], dtype=np.int64)
 
 

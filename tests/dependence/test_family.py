@@ -265,7 +265,7 @@ def test_a_known_variable_has_no_conditional_information() -> None:
     for pair in ((z, x), (x, z)):
         found = conditional_mutual_info(*pair, np.column_stack([y, z]), estimator=GAUSSIAN)
         assert contains(found, 0.0, width=0.02)
-    with pytest.raises(ValueError, match="x and y each share a linear combination"):
+    with pytest.raises(ValueError, match="x and y each have a relation with z"):
         conditional_mutual_info(x, y**3, np.column_stack([x, y]), estimator=GAUSSIAN)
 
 
@@ -298,7 +298,7 @@ FRAME = pd.DataFrame({"a": ROWS, "b": ROWS**2})
     [
         (lambda: conditional_mutual_info(ROWS, ROWS[1:], ROWS), "x, y, z must have the same .* 39"),
         (lambda: conditional_mutual_info(ROWS, ROWS * np.nan, ROWS), "y contains NaN"),
-        (lambda: conditional_mutual_info(ROWS, ROWS**2, np.arange(40).astype(str)), "at least 10"),
+        (lambda: conditional_mutual_info(ROWS, ROWS**2, np.arange(40).astype(str)), "fewer than"),
         (lambda: conditional_mutual_info(np.eye(40), ROWS, ROWS[::-1]), "x.* cannot be estimated"),
         (lambda: total_correlation(ROWS), r"least 2 variables; got 1. .*\*np.asarray"),
         (lambda: total_correlation(*FRAME), r"x1 .* single value 'a': .*\*np.asarray\(frame\).T"),

@@ -160,9 +160,9 @@ class LogDensity:
         Raises
         ------
         ValueError
-            If the model has no base, or if the density exists only in a subspace.
-            If the effective sample size :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
-            the importance weights.
+            If the model has no base, or if the density exists only in a subspace. The error is also
+            raised if the effective sample size :math:`(\sum w)^2 / \sum w^2` is below 100, where w
+            are the importance weights.
         """
         base, white = self.model.expansion.base, self.model.expansion.whitening
         self._check_integrable()
@@ -173,8 +173,9 @@ class LogDensity:
         if not effective >= MIN_EFFECTIVE:
             raise ValueError(
                 f"normalize=True: {len(y)} draws from the base have an effective sample size of "
-                f"{effective:.0f}, and at least {MIN_EFFECTIVE} are needed. The density is too "
-                "different from the elliptical base. Use fewer features of X, or normalize=False"
+                f"{effective:.0f}, below the smallest valid size {MIN_EFFECTIVE}. The density "
+                "differs too much from the elliptical base. Use fewer features of X, or "
+                "normalize=False"
             )
         mean_weight = float(weights.logsumexp(0)) - math.log(len(y))
         units = self.model.units

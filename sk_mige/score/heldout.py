@@ -68,7 +68,7 @@ class KernelSums(TensorParts):
     fit : QuadraticForm
         Quadratic form of the loss to minimise.
     measured : QuadraticForm or None
-        Quadratic form of the held-out loss of curl-free expansions. None if equal to ``fit``.
+        Quadratic form of the held-out loss of curl-free expansions, or None if equal to ``fit``.
     constant : float
         Loss c of the base, summed over the samples.
     """

@@ -220,9 +220,9 @@ class KernelMatrices(NamedTuple):
     values : Tensor of shape (..., N, M)
         Values :math:`k(u)`.
     slopes : Tensor of shape (..., N, M)
-        First derivatives :math:`D = -2\, k'(u)`. The same tensor as ``values`` for the RBF.
+        First derivatives :math:`D = -2\, k'(u)`, which are the tensor ``values`` for the RBF.
     curvatures : Tensor of shape (..., N, M)
-        Second derivatives :math:`E = 4\, k''(u)`. The same tensor as ``values`` for the RBF.
+        Second derivatives :math:`E = 4\, k''(u)`, which are the tensor ``values`` for the RBF.
     """
 
     values: Tensor

@@ -46,8 +46,8 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 
     The radius :math:`r_0` is the 95 % quantile of the centres' radii, and :math:`r_1` is the
-    largest radius. A smaller :math:`r_1^2` is replaced by the mean of :math:`r^2` for a Gaussian
-    plus three standard deviations. Without a base, the score is not changed.
+    largest radius. The square :math:`r_1^2` is at least the mean of :math:`r^2` for a Gaussian plus
+    three standard deviations. Without a base, the score is not changed.
     """
     base, alone = model.expansion.base, model.base_alone
     d = model.expansion.whitening.n_features
@@ -96,9 +96,9 @@ def langevin(
     removes.
 
     The samples determine the relative weights of separate groups, but the score does not. An error
-    of the score in a gap changes the ratio of the densities on both sides. If ``adjusted``, a step
-    to another of the :func:`~sk_mige.score.groups.separate_groups` of the centres is rejected. The
-    share of each group is then that of the starting points.
+    of the score in a gap changes the ratio of the densities on both sides. With ``adjusted=True``,
+    a step to another of the :func:`~sk_mige.score.groups.separate_groups` of the centres is
+    rejected. The share of each group is then that of the starting points.
 
     Parameters
     ----------
@@ -164,8 +164,9 @@ def langevin(
             warn_user(
                 f"step_size={step_size:g} is too long for sample with adjusted=False: the chains "
                 f"do not have the estimated density. Their variance is {float(spread.mean()):.2g} "
-                f"times that of the data, and {_acceptance(log_ratio):.0%} of the steps would be "
-                f"accepted; use adjusted=True, or {steps.advice(centers, step_size, ALWAYS)}"
+                f"times that of the data, and the Metropolis rule would accept "
+                f"{_acceptance(log_ratio):.0%} of the steps. Use adjusted=True, or "
+                f"{steps.advice(centers, step_size, ALWAYS)}"
             )
         _check_long(n_steps, step_size, 1.0)
     return units.inverse(x)

@@ -210,8 +210,9 @@ def orthonormal_sections(gram: Tensor) -> Tensor:
     """Return coefficients V (m, r) with V' K V = I for the Gram matrix K of the centres.
 
     For the quadratic form A of a fit, the product V' A V divides the rounding errors of A by the
-    eigenvalues of K. Directions in which rounding errors would dominate are left out. Without such
-    directions, a Cholesky factorisation gives V in less time than an eigendecomposition.
+    eigenvalues of K. Directions in which rounding errors would dominate are left out. For a
+    well-conditioned Gram matrix, a Cholesky factorisation gives V in less time than an
+    eigendecomposition.
     """
     if not exceeds(gram, CHOLESKY_RESOLUTION * len(gram)):
         return kernel_basis(gram).resolved

@@ -234,7 +234,7 @@ def test_too_few_effective_draws_are_refused_with_their_number():
     rng = np.random.default_rng(0)
     X = rng.choice([-30.0, 30.0], size=(300, 8)) + rng.normal(size=(300, 8))
     estimator = SSGEScoreEstimator(alpha=1e-5).fit(X)
-    with pytest.raises(ValueError, match=r"effective sample size of \d+, and at least 100"):
+    with pytest.raises(ValueError, match=r"effective sample size of \d+, below .* 100"):
         estimator.log_density(X, normalize=True)
 
 

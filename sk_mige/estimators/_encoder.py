@@ -710,8 +710,8 @@ class MIGEEncoder(
         -------
         array of shape (n_samples, n_components)
             Representations z, or means of z given x if the head is stochastic. If ``output`` is
-            set, one draw of z or the output of a submodule. For a Dask array, the result is a Dask
-            array.
+            set, the result is one draw of z or the output of a submodule. For a Dask array, the
+            result is a Dask array.
         """
         check_is_fitted(self, "net_")
         if is_dask(X):

@@ -70,7 +70,7 @@ def check_training_inputs(
     rows, shape = check_inputs(estimator, X, reset=reset, shape=shape)
     sample = next(blocks(rows)) if isinstance(rows, ItemRows) else rows
     if is_constant(sample):
-        check_varies(rows, "they carry no information")
+        check_varies(rows, "they contain no information")
     check_float32_resolution(sample, with_targets=task is not None)
     return rows, None if shape is None else tuple(shape)
 

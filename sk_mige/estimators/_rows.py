@@ -433,7 +433,7 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
         raise TypeError(
             f"X must be an array or tensor of shape (n_samples, n_features) for "
             f"{type(estimator).__name__}; got the data set {type(X).__name__}. Stack its inputs: "
-            "torch.stack([x.flatten() for x, *_ in dataset]); fit makes the batches"
+            "torch.stack([x.flatten() for x, *_ in dataset])"
         )
     if isinstance(X, Tensor):
         check_plain_tensor(X, "X")  # nested tensors have no shape

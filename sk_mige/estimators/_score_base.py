@@ -229,10 +229,10 @@ class BaseScoreEstimator(ScoreTransformer):
         Raises
         ------
         ValueError
-            If ``normalize=True`` and the estimate has no base.
-            If ``normalize=True`` and the samples of the fit do not vary in all directions.
-            If ``normalize=True`` and the effective sample size :math:`(\sum w)^2 / \sum w^2` is
-            below 100, where w are the importance weights.
+            If ``normalize=True``, and the estimate has no base or the samples of the fit do not
+            vary in all directions. With ``normalize=True``, the error is also raised if the
+            effective sample size :math:`(\sum w)^2 / \sum w^2` is below 100, where w are the
+            importance weights.
 
         Notes
         -----

@@ -176,8 +176,8 @@ class SlicedScoreMatching(ScoreTransformer):
         before = float(white.double().square().sum(1).mean()) / 2 - white.shape[1]
         if last > max(before, 0.0):
             warn_user(
-                f"the loss of the last epoch is {last:.3g}, but {before:.3g} before the training. "
-                f"The training has diverged with lr={self.lr:g}: pass a smaller lr",
+                f"the loss is {last:.3g} in the last epoch, and was {before:.3g} before training. "
+                f"Training has diverged with lr={self.lr:g}: pass a smaller lr",
                 ConvergenceWarning,
             )
         self._n_features_out = self.n_features_in_

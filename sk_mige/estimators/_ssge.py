@@ -309,12 +309,16 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If the rows have no density, because all norms are equal, or columns satisfy a quadratic
-            equation. If the range of a float32 column is less than 16 spacings of float32 numbers.
-            If the density of a column is probably positive at an end. If a few outliers dominate
-            the scale of a feature. If successive rows are close to each other, as in a Markov
-            chain. If landmarks are used because there are many rows. If a dense fit has more than
-            20,000 rows.
+            If one of these conditions holds:
+
+            - The rows have no density, because all norms are equal, or because columns satisfy a
+              quadratic equation.
+            - The range of a float32 column is less than 16 spacings of float32 numbers.
+            - The density of a column is probably positive at an end.
+            - A few outliers dominate the scale of a feature.
+            - Successive rows are close to each other, as in a Markov chain.
+            - Landmarks are used because there are many rows.
+            - A dense fit has more than 20,000 rows.
         """
         if is_dask(X):
             return self._fit_dask(X)
@@ -412,8 +416,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         -----
         UserWarning
             If most rows are far from the rows of the first call, provided that there are at least
-            20 rows and 20 landmarks. If the first call had fewer than 100 rows, and the stream has
-            more than ten times the rows of the first call.
+            20 rows and 20 landmarks. The warning is also given if the first call had fewer than 100
+            rows, and the stream has more than ten times the rows of the first call.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -516,8 +520,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Return the sums, or raise if there are none or if a fixed parameter has changed."""
         if self._accumulator is None:
             raise ValueError(
-                f"this {type(self).__name__} keeps no sums: call partial_fit or fit_batches, "
-                "because fit to an array stores no sums"
+                f"this {type(self).__name__} has no sums of a stream: call partial_fit or "
+                "fit_batches instead of fit"
             )
         now = self._fixed_parameters()
         # Files of earlier versions lack newer parameters, which then have default values.
@@ -526,7 +530,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             {**defaults, **(now if self._fixed is None else self._fixed)},
             now,
             "the first batch of the stream fixed the landmarks, the whitening, the base and the "
-            "bandwidth. Set the parameter back, or start a new stream with fit_batches or a clone "
+            "bandwidth. Restore the old value, or start a new stream with fit_batches or a clone "
             "of this estimator",
         )
         return self._accumulator
@@ -843,9 +847,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         elif int(self.n_components) >= n_rows:
             warn_user(
                 f"the projection to n_components={self.n_components} dimensions takes longer than "
-                f"the exact distances of batches of {n_rows} rows. Use fewer components, for "
-                f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
-                "a projection saves time"
+                f"the computation of exact distances in batches of {n_rows} rows. Use fewer "
+                f"components, for example {max(1, n_rows // 4)}, or n_components='auto', which "
+                "projects only if a projection saves time"
             )
         # With a copy of the generator, a continued training draws the same projection again.
         own = copy.deepcopy(self.random_state)

@@ -98,7 +98,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities to compare.
     curl_free : sequence of bool, default=(False, True)
-        Whether to expand the log-density instead of the score.
+        Values to compare. With True, the log-density is expanded instead of the score.
     kernels : "auto" or sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Kernels, each compared with every bandwidth factor. The time is proportional to the number
         of kernels. The value "auto" means the RBF and, for two or more features, also

@@ -240,21 +240,24 @@ class KernelSteinTest(_SteinTool):
         Raises
         ------
         ValueError
-            If there are no scores, or scores from both ``y`` and ``score_estimator``.
-            If scores do not have the shape of X.
-            If a value of X is so large that float64 does not resolve the other distances.
+            If there are no scores, scores from both ``y`` and ``score_estimator``, or scores
+            without the shape of X. The error is also raised if a value of X is so large that
+            float64 does not resolve the other distances.
         NotFittedError
             If ``score_estimator`` is an unfitted estimator.
 
         Warns
         -----
         UserWarning
-            If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
-            centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
-            to rounding to at most a tenth of the standard deviation. If the ranks of a column have
-            an autocorrelation above 0.2 and above 5 / √n, as in a Markov chain. If the density of a
-            column is probably positive at an end, as for an exponential column. The test then
-            rejects even exact scores.
+            If one of these conditions holds:
+
+            - More than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
+              centres of ``score_estimator``. The p-value is then not valid, unless the copies are
+              due to rounding to at most a tenth of the standard deviation.
+            - The ranks of a column have an autocorrelation above 0.2 and above 5 / √n, as in a
+              Markov chain.
+            - The density of a column is probably positive at an end, as for an exponential column.
+              The test then rejects even exact scores.
         """
         kernel = self._fit_kernel(X, y)
         self._check_independent(to_tensor(check_samples(self, X, reset=False), torch.device("cpu")))
@@ -448,15 +451,16 @@ class SteinThinning(_SteinTool):
         Raises
         ------
         ValueError
-            If there are scores from both ``y`` and ``score_estimator``.
-            If scores do not have the shape of X.
+            If there are scores from both ``y`` and ``score_estimator``, or scores do not have the
+            shape of X.
 
         Warns
         -----
         UserWarning
             If a few outliers dominate the standard deviation of a feature, which is the unit of the
-            distances unless ``preconditioner=None``. If the density of a column is probably
-            positive at an end, as for an exponential column. The selected rows are then biased.
+            distances unless ``preconditioner=None``. The warning is also given if the density of a
+            column is probably positive at an end, as for an exponential column. The selected rows
+            are then biased.
         """
         self.score_estimator_: Any = None
         kernel = self._fit_kernel(X, y)

@@ -192,7 +192,7 @@ def transfer_entropy(
     source : array-like of shape (n_times,) or (n_times, n_columns)
         Series x of numbers or labels, equally spaced in time.
     target : array-like of shape (n_times,) or (n_times, n_columns)
-        Series y at the same times.
+        Series y at the same time points.
     lag : int, default=1
         Number L of past values of each series.
     estimator : MutualInfoEstimator, default=None
@@ -208,7 +208,7 @@ def transfer_entropy(
     ------
     ValueError
         If the lengths differ, a value is missing, or a class has too few rows. The error is also
-        raised if ``lag`` is not a positive int, or leaves fewer than 10 times.
+        raised if ``lag`` is not a positive int, or leaves fewer than 10 time points.
 
     Warns
     -----

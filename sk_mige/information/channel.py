@@ -75,15 +75,16 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta is not a finite number or vector. If y has the wrong number of rows, or does not
-        depend on theta or on the noise. Errors of :func:`mutual_info_gradient` are raised as well.
+        If theta is not a finite number or vector, or if y has the wrong number of rows. The error
+        is also raised if y does not depend on theta or on the noise. Errors of
+        :func:`mutual_info_gradient` are raised as well.
 
     Warns
     -----
     UserWarning
         If the derivatives of y are 0 at all samples, or differ from finite differences at more than
-        a quarter of the samples. If y has more columns than the noise. Warnings of
-        :func:`mutual_info_gradient` are given as well.
+        a quarter of the samples. The warning is also given if y has more columns than the noise.
+        Warnings of :func:`mutual_info_gradient` are given as well.
 
     Examples
     --------

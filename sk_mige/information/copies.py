@@ -75,7 +75,7 @@ def information_of_copies(
     """
     if n < FEWEST_PAIRS:
         raise ValueError(
-            f"at least {FEWEST_PAIRS} rows are needed to compare incomplete copies of rows, "
+            f"at least {FEWEST_PAIRS} rows of X are needed to compare incomplete copies of rows, "
             f"got {n}: pass more rows, or a larger validation_fraction"
         )
     n_copies = max(2, min(n, ENOUGH_COPIES // n))
@@ -149,9 +149,9 @@ def shared_information(copies: Tensor) -> float:
     two values are averaged. For each half, the correlations are multiplied by the factor from 0 to
     .999 that gives the largest value. The means and the contrasts of the m copies of a sample are
     independent Gaussians with the covariances B + W / m and W. The shrinkage of both covariances
-    maximises their leave-one-out likelihood (:func:`sk_mige.score.whitening`). Linear combinations
-    of other columns do not count. For many samples and exchangeable Gaussian codes, the value is
-    nearly the mutual information between the codes. For few samples, the value is smaller.
+    maximises their leave-one-out likelihood (:func:`sk_mige.score.whitening`). Directions in which
+    the codes do not vary are left out. For many samples and exchangeable Gaussian codes, the value
+    is nearly the mutual information between the codes. For few samples, the value is smaller.
 
     Parameters
     ----------

@@ -74,9 +74,10 @@ def conditional_mutual_info_gradient(
     Raises
     ------
     ValueError
-        If no derivative is given, or if numbers of samples or of parameters differ. If a value is
-        not finite, a variable is constant, or there are fewer than 3 samples per column. If a
-        linear combination of columns of one variable is a linear function of the other variables.
+        If no derivative is given, or if numbers of samples or of parameters differ. The error is
+        also raised if a value is not finite, a variable is constant, or there are fewer than 3
+        samples per column. A linear combination of columns of one variable that is a linear
+        function of the other variables also raises the error.
 
     See Also
     --------
@@ -194,7 +195,7 @@ def transfer_entropy_gradient(
     source : array-like of shape (n_times,) or (n_times, n_columns)
         Series x, equally spaced in time.
     target : array-like of shape (n_times,) or (n_times, n_columns)
-        Series y at the same times.
+        Series y at the same time points.
     dsource : array-like of the shape of source, or with one more axis of length p, default=None
         Derivatives ∂x/∂θ of the series at fixed noise. None means that x does not depend on θ.
     dtarget : array-like of the shape of target, or with one more axis of length p, default=None
@@ -206,7 +207,8 @@ def transfer_entropy_gradient(
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10
-        Number of batches of consecutive times. Batches should be longer than the correlation time.
+        Number of batches of consecutive time points. Batches should be longer than the correlation
+        time.
 
     Returns
     -------
@@ -216,7 +218,7 @@ def transfer_entropy_gradient(
     Raises
     ------
     ValueError
-        If ``lag`` is not a positive int, or leaves fewer than 10 times. Errors of
+        If ``lag`` is not a positive int, or leaves fewer than 10 time points. Errors of
         :func:`conditional_mutual_info_gradient` are raised as well.
 
     See Also

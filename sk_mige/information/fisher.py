@@ -56,8 +56,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Raises
     ------
     ValueError
-        If z has a constant column, a value that is not finite or fewer samples than folds. If
-        ``n_folds`` is less than 2 or ``n_landmarks`` is less than 1.
+        If z has a constant column, a value that is not finite or fewer samples than folds. The
+        error is also raised if ``n_folds`` is less than 2 or ``n_landmarks`` is less than 1.
 
     Examples
     --------

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from sk_mige._sizes import as_size
 
-# Smallest number of times after the lag.
+# Smallest number of time points after the lag.
 FEWEST_ROWS = 10
 
 
 def check_lag(lag: int, n_times: int) -> None:
-    """Raise ValueError unless ``lag`` is positive and leaves enough times."""
+    """Raise ValueError unless ``lag`` is positive and leaves enough time points."""
     as_size("lag", lag)
     if n_times - lag < FEWEST_ROWS:
         raise ValueError(
-            f"source and target have {n_times} times, of which lag={lag} leaves "
+            f"source and target have {n_times} time points, of which lag={lag} leaves "
             f"{max(0, n_times - lag)}; at least {FEWEST_ROWS} must remain: use a smaller "
             "lag, or pass longer series"
         )

@@ -146,7 +146,7 @@ def information_by_regression(x: Tensor, y: Tensor, least: float = 0.0) -> float
     y : tensor of shape (n, q)
         Rows of y.
     least : float, default=0
-        Smaller bounds are not needed. For a bound below ``least``, the result is 0.
+        Smallest bound of interest, in nats. For a bound below ``least``, the result is 0.
 
     Returns
     -------

@@ -108,9 +108,9 @@ def mutual_info_gradient(
         Method for the standard error. The method "jackknife" repeats the estimate without each
         batch of samples in turn, and for two halves of the samples. The jackknife error includes
         the variance of the estimated scores, and the error due to their limited resolution. The
-        method "batch" uses the means of the batches with fixed scores.
-        The batch error includes only the sampling error of the expectation. Near independence, or
-        if the scores do not resolve the data, the batch error is often several times too small.
+        method "batch" uses the means of the batches with fixed scores. The batch error includes
+        only the sampling error of the expectation. Near independence, or if the scores do not
+        resolve the data, the batch error is often several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -123,22 +123,27 @@ def mutual_info_gradient(
     Raises
     ------
     ValueError
-        If shapes disagree, a value is not a finite real number, or there are fewer than 4 samples.
-        If x or a column of y is constant. If columns of x and y, or their normal scores, have an
-        exact linear relation, so that the information is infinite. Exact relations are detected
-        with at least 3 samples per column.
+        If shapes disagree, a value is not a finite real number, there are fewer than 4 samples, or
+        x or a column of y is constant. The error is also raised if columns of x and y, or their
+        normal scores, have an exact linear relation, so that the information is infinite. Exact
+        relations are detected with at least 3 samples per column.
 
     Warns
     -----
     UserWarning
-        If columns are linear combinations of other columns, but the derivatives of the columns are
-        not. If a few extreme values dominate the variance of a column, and ``margins`` and
-        ``score`` are None. If a column of y has fewer distinct values than a tenth of the number of
-        samples. If the pairs lie close to a surface, so that the information is nearly infinite. If
-        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If the
-        predictions of ``joint="distances"`` capture less than a tenth of the signal in y, or y has
-        more columns than the samples resolve. If neighbouring rows share information that the
-        scores do not describe, as for fast oscillations. The standard error is then infinite.
+        If one of these conditions holds:
+
+        - Columns are linear combinations of other columns, but the derivatives of the columns are
+          not.
+        - A few extreme values dominate the variance of a column, and ``margins`` and ``score`` are
+          None.
+        - A column of y has fewer distinct values than a tenth of the number of samples.
+        - The pairs lie close to a surface, so that the information is nearly infinite.
+        - The samples do not resolve the gradient, with ``standard_error="jackknife"``.
+        - The predictions of ``joint="distances"`` capture less than a tenth of the signal in y, or
+          y has more columns than the samples resolve.
+        - Neighbouring rows share information that the scores do not describe, as for fast
+          oscillations. The standard error is then infinite.
 
     Notes
     -----
@@ -157,9 +162,8 @@ def mutual_info_gradient(
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
-    :math:`y_R` add no information,
-    :math:`I(x; y_K, y_R) = I(x; y_K)`. With ``joint="coordinates"``, the result is the gradient for
-    the columns :math:`y_K` alone,
+    :math:`y_R` add no information, :math:`I(x; y_K, y_R) = I(x; y_K)`. With
+    ``joint="coordinates"``, the result is the gradient for the columns :math:`y_K` alone,
 
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_{y_K} \log q(y_K)
               - \nabla_{y_K} \log q(x, y_K)\big)^\top \frac{\partial y_K}{\partial\theta}\Big] .

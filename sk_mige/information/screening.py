@@ -43,8 +43,8 @@ def related_columns(x: Tensor, y: Tensor, seed: int = 0) -> tuple[list[int], lis
     Returns
     -------
     tuple of two lists of int, or None
-        At most four columns of x and four columns of y, those with the largest correlations. None
-        if no correlation is significant.
+        At most four columns of x and four columns of y, those with the largest correlations. The
+        result is None if no correlation is significant.
 
     Examples
     --------

@@ -79,9 +79,10 @@ def stochastic_mutual_info_surrogate(
     Raises
     ------
     ValueError
-        If an implicit conditional has a single draw. If ``marginal`` is unknown. If ``marginal``
-        requires a Gaussian conditional and ``conditional`` is not Gaussian. If ``marginal`` is
-        "gaussian", and z requires a gradient but mean and scale do not.
+        If an implicit conditional has a single draw, or ``marginal`` is unknown. The error is also
+        raised if ``marginal`` requires a Gaussian conditional and ``conditional`` is not Gaussian.
+        With ``marginal="gaussian"``, the error is also raised if z requires a gradient but mean and
+        scale do not.
 
     Warns
     -----

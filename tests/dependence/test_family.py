@@ -310,7 +310,7 @@ FRAME = pd.DataFrame({"a": ROWS, "b": ROWS**2})
         (lambda: transfer_entropy(ROWS, ROWS[1:]), "source, target must have the same number"),
         (lambda: transfer_entropy(ROWS, ROWS, lag=0), "lag must be a positive integer, got 0"),
         (lambda: transfer_entropy(ROWS, ROWS, lag=1.5), "lag must be a positive integer, got 1.5"),
-        (lambda: transfer_entropy(ROWS, ROWS, lag=35), "40 times, of which lag=35 leaves 5"),
+        (lambda: transfer_entropy(ROWS, ROWS, lag=35), "40 time points, of which lag=35 leaves 5"),
     ],
 )
 def test_bad_input_is_named(call, message: str) -> None:

@@ -418,6 +418,6 @@ class InformationBottleneck(InformationDescription):
         if not HEADS[self.head].stochastic or self.estimates_conditional():
             return None
         return (
-            f"head={self.head!r} has entropies in closed form; "
-            "information=MIGE(marginal='score') estimates the entropy of z from scores"
+            f"head={self.head!r} has entropies in closed form; use score_estimator=None, or "
+            "information=MIGE(marginal='score') to estimate the entropy of z from scores"
         )

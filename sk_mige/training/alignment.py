@@ -28,7 +28,7 @@ ROUNDING = 1e-12
 def input_alignment(
     encode: Callable[[Tensor], Tensor], batches: Iterable[Tensor], *, floor: float = 0.1
 ) -> Tensor:
-    r"""Return the matrix A for which zA are the principal components of x predicted from z.
+    r"""Return the matrix A that maps z to principal components of the linear prediction of x.
 
     Let :math:`\hat x = z W` be the best linear prediction of (centred) x from (centred) z. Then
 

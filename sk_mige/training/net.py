@@ -25,8 +25,9 @@ from .device import moved
 from .items import ItemRows
 
 WITHOUT_GRAPH = (
-    "for autograd, the loss of a batch does not depend on the weights of the network. Use torch "
-    "operations in a custom loss or encoder, without detach(), .item(), NumPy or torch.no_grad()"
+    "mode or encoder: the loss of a batch does not depend on the weights of the network through "
+    "autograd. Use torch operations in a custom mode or encoder, without detach(), .item(), NumPy "
+    "or torch.no_grad()"
 )
 
 

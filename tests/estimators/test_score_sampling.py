@@ -142,7 +142,7 @@ def test_chains_that_are_too_short_cause_a_warning_with_a_number_of_steps(adjust
 def test_steps_without_acceptance_that_widen_the_density_cause_a_warning(step_size):
     estimator = SSGEScoreEstimator().fit(gaussian())
     with pytest.warns(
-        UserWarning, match="too long .*variance is [0-9.]+ times .*use adjusted=True"
+        UserWarning, match="too long .*variance is [0-9.]+ times .*Use adjusted=True"
     ):
         estimator.sample(500, step_size=step_size, adjusted=False, random_state=0)
 

@@ -105,7 +105,7 @@ class MutualInfoEstimator(BaseEstimator):
     ----------
     mutual_info_ : float
         Estimate in nats. The estimate is infinite for a linear relation without noise between X and
-        Y or between their normal scores. Equal numbers in X and Y also give an infinite estimate.
+        Y or between their normal scores, and for shared values that rarely repeat.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays

@@ -3,10 +3,9 @@
     python examples/quickstart.py                # scikit-learn's 1,797 digits: a minute
     python examples/quickstart.py --data mnist   # 10,000 digits of MNIST: some minutes
 
-The script fits a pipeline of a scaler, `MIGEEncoder` and a classifier. The script prints the
-accuracy of the pipeline. For comparison, the script prints the accuracies with raw pixels,
-principal components and an untrained encoder in the place of the encoder. The script also draws the
-representation in two dimensions and the training curve.
+The script fits a pipeline of a scaler, `MIGEEncoder` and a classifier, and prints its accuracy. For
+comparison, the encoder is replaced by raw pixels, principal components and an untrained encoder. A
+picture shows the representation in two dimensions and the training curve.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ same noise for every row. ``--tune`` trains each method on 50,000 training image
 each of four strengths. The chosen strength has the fewest errors on the remaining 10,000 training
 images.
 
-``--set`` changes settings for all methods: the share of hidden pixels, the standard deviation of
-noise on the pixels, the largest adversarial noise, dropout, label smoothing, the batch size, the
-learning rate, a cosine schedule, and the number of draws of z for predictions. Hidden pixels have
-the value of the background. With ``--set``, ``--tune`` trains each method once, with the chosen
+``--set`` changes settings of the training for all methods. ``SETTINGS`` in table3_training.py lists
+the names of the settings, such as ``hidden``, the share of hidden pixels. Hidden pixels have the
+value of the background. With ``--set``, ``--tune`` trains each method once, with the chosen
 strength.
 
 The next call continues an interrupted run after the last finished epoch. The results of each

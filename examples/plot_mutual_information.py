@@ -72,6 +72,7 @@ for ax, (name, (first, second, truth)) in zip(axes, pairs.items(), strict=True):
 plt.show()
 
 # %%
-# With more rows, the intervals become narrower. About one of ten intervals misses the true value.
-# For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is wide. Both
-# copulas estimate about 0 for the oscillating pair, and have no weight in the average.
+# The intervals from 2,000 rows are narrower than those from 250 rows. About one of ten intervals
+# misses the true value. For the oscillating pair, 250 rows do not resolve the oscillation, and the
+# interval is wide. Both copulas estimate about 0 for the oscillating pair, and have no weight in
+# the average.

@@ -14,7 +14,7 @@ __all__ = ["PathIntegral", "integrate_rates"]
 # The relative Fisher information to a Gaussian of equal mean and covariance decreases like
 # exp(-3 s). The integral from s = 2 to infinity is therefore negligible.
 FIRST = 2.0
-# Rates are smooth in log s, where equal steps converge exponentially fast. With steps of log 3, the
+# Rates are smooth in log s, so quadrature with equal steps converges fast. With steps of log 3, the
 # error is 0.2 % for the rate exp(-3 s), and for a rate of 1/s above a small s.
 RATIO = 3.0
 MIN_STEPS, MAX_STEPS = 6, 16  # down to s = 0.008 and to 1.4e-7

@@ -133,11 +133,12 @@ class EncoderNetwork(nn.Module):
 
     def _encoded(self, inputs: Tensor) -> Tensor:
         """Return the encoder's output in training, in bfloat16 with ``mixed_precision``."""
+        encoder = self.encoder if self.feature_layer is None else self._uncompiled()
         if not self.mixed_precision:
-            return self.encoder(inputs)
+            return encoder(inputs)
         # Inside another autocast context, the cache would remain after the training step.
         with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
-            output = self.encoder(inputs)
+            output = encoder(inputs)
         # Scores, likelihoods and noise need more than the three digits of bfloat16.
         return output.to(inputs.dtype)
 
@@ -173,11 +174,10 @@ class EncoderNetwork(nn.Module):
 
     def check_layer(self, parameter: str, name: str) -> None:
         """Raise ValueError if the encoder has no submodule ``name``."""
-        modules = self.encoder.named_modules(remove_duplicate=False)
-        names = [known for known, _ in modules if known]
-        if name not in names:
+        if name not in self._layer_names():
             raise ValueError(
-                f"{parameter}={name!r} is not a submodule of the encoder; use one of {names}"
+                f"{parameter}={name!r} is not a submodule of the encoder; use one of "
+                f"{self._layer_names()}"
             )
 
     def layer(self, x: Tensor, name: str) -> Tensor:
@@ -187,8 +187,20 @@ class EncoderNetwork(nn.Module):
     def feature_map(self, x: Tensor, name: str) -> Tensor:
         """Return the output of the encoder's submodule ``name``, without flattening."""
         with self._reading(name) as kept:
-            self.encoder(self.shaped(x))
+            self._uncompiled()(self.shaped(x))
         return kept[-1]
+
+    def _uncompiled(self) -> nn.Module:
+        """Return the encoder without a wrapper of ``torch.compile``, for hooks of submodules.
+
+        A compiled module does not call hooks that were registered after its compilation.
+        """
+        module: nn.Module = getattr(self.encoder, "_orig_mod", self.encoder)
+        return module
+
+    def _layer_names(self) -> list[str]:
+        modules = self._uncompiled().named_modules(remove_duplicate=False)
+        return [name for name, _ in modules if name and "_orig_mod" not in name]
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[list[Tensor]]:
@@ -202,11 +214,17 @@ class EncoderNetwork(nn.Module):
             if threading.get_ident() == reader:
                 kept.append(out)
 
-        handle = self.encoder.get_submodule(name).register_forward_hook(keep)
+        handle = self._uncompiled().get_submodule(name).register_forward_hook(keep)
         try:
             yield kept
         finally:
             handle.remove()
+        got = type(kept[-1]).__name__ if kept else "no value"
+        if got != "Tensor":
+            raise ValueError(
+                f"the forward pass of the encoder gets {got} from the submodule {name!r}, not a "
+                f"tensor; use another of {self._layer_names()}"
+            )
 
 
 @contextmanager

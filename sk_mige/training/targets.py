@@ -199,7 +199,7 @@ def find_classes(
     found: NDArray[Any] = np.unique(given)
     if len(found) < 2:
         raise ValueError(
-            f"classification needs at least two classes, but {name} has one class: "
+            f"classification needs at least two classes, but {name} has {len(found)}: "
             f"{found.tolist()}; add another class"
         )
     return found

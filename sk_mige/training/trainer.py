@@ -122,8 +122,6 @@ class Trainer:
                 "gradients; encoder.requires_grad_() unfreezes a frozen module"
             )
         self.name = name
-        self.verbose = int(verbose)
-        self._callbacks = tuple(callbacks or ())
         accelerator = make_accelerator(device) if distributed else None
         make_net: Callable[..., EncoderNet] = EncoderNet
         if accelerator is not None:
@@ -137,10 +135,9 @@ class Trainer:
             batch_size=as_size("batch_size", batch_size),
             dataset=ArrayDataset,
             train_split=None,
-            callbacks=_all_callbacks(self._callbacks, self.verbose),
             device=device,
-            verbose=max(0, self.verbose - 1),
         )
+        self._set_callbacks(tuple(callbacks or ()), int(verbose))
         self.net.epochs_before = int(as_number("epochs_before", epochs_before, closed="left"))
         self.net.generator = torch.Generator().manual_seed(seed)
         self.net.initialize()
@@ -164,13 +161,20 @@ class Trainer:
         net.criterion_ = objective
         net.batch_size = as_size("batch_size", batch_size)
         verbose, callbacks = int(verbose), tuple(callbacks or ())
-        net.verbose = max(0, verbose - 1)
         if (callbacks, verbose > 1) != (self._callbacks, self.verbose > 1):
-            net.callbacks = _all_callbacks(callbacks, verbose)  # raises for other objects
+            self._set_callbacks(callbacks, verbose)
             net.initialize_callbacks()
-        self._callbacks, self.verbose = callbacks, verbose
+        self.verbose = verbose
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
+
+    def _set_callbacks(self, callbacks: tuple[Any, ...], verbose: int) -> None:
+        """Set copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
+        copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
+        prints = verbose > 1 and self.net.rank == 0  # rank 0 is the first process
+        self.net.callbacks = copies + [PrintLog(sink=print_line)] * prints
+        self.net.verbose = int(prints)
+        self._callbacks, self.verbose = callbacks, verbose
 
     def run(
         self,
@@ -348,12 +352,6 @@ def _noting_signals(signals: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-
-
-def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:
-    """Return copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
-    copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
-    return copies + [PrintLog(sink=print_line)] * (verbose > 1)
 
 
 def _copied(callback: Any, index: int) -> Any:

@@ -268,7 +268,7 @@ def test_unknown_layers_are_refused_with_the_known_ones() -> None:
     [
         (None, "classification", "requires y to be passed, but the target y is None"),
         (Y[:-1], "classification", "inconsistent numbers of samples"),
-        (np.zeros(40), "classification", r"at least two classes, but y has one class: \[0.0\]"),
+        (np.zeros(40), "classification", r"at least two classes, but y has 1: \[0.0\]"),
         (
             X[:, 0],
             "classification",

@@ -104,7 +104,8 @@ def test_a_later_call_refuses_them_too() -> None:
         ({"a", "b"}, "classes is a set: pass an array"),
         (iter(["a", "b"]), "classes is a list_iterator: pass an array"),
         (["a", "b", None], "Input classes contains None in 1 of 3"),
-        (["a"], r"at least two classes, but classes has one class: \['a'\]"),
+        (["a"], r"at least two classes, but classes has 1: \['a'\]"),
+        ([], r"at least two classes, but classes has 0: \[\]"),
     ],
 )
 def test_classes_of_a_stream_are_checked_like_labels(classes: Any, message: str) -> None:

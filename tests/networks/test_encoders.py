@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sk_mige import MIGEEncoder
+from sk_mige import InfoMax, MIGEEncoder
 from sk_mige.networks import (
     ConvEncoder,
     DeterministicHead,
@@ -88,6 +89,52 @@ def test_reading_a_layer_leaves_no_hook_behind() -> None:
     assert not network.encoder.hidden1._forward_hooks
     with pytest.raises(ValueError, match="no_such_layer"):
         network.layer(torch.zeros(2, 4), "no_such_layer")
+
+
+@pytest.mark.parametrize(
+    ("submodules", "got"),
+    [((nn.LSTM(4, 4), nn.Linear(4, 2)), "tuple"), ((nn.Linear(4, 2), nn.Linear(4, 2)), "no value")],
+)
+def test_a_layer_without_a_tensor_is_refused(submodules: tuple[nn.Module, ...], got: str) -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = submodules
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.second(self.first(x)[0] if got == "tuple" else x)
+            return made
+
+    network = EncoderNetwork(Encoder(), DeterministicHead(2)).eval()
+    message = f"gets {got} from the submodule 'first'.*use another of .*'second'"
+    with pytest.raises(ValueError, match=message):
+        network.layer(torch.zeros(3, 4), "first")
+
+
+class Compiled(nn.Module):
+    """The wrapper that torch.compile makes: no hook of a submodule is called."""
+
+    def __init__(self, module: nn.Sequential) -> None:
+        super().__init__()
+        self._orig_mod = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self._orig_mod:
+            x = layer.forward(x)
+        return x
+
+
+@pytest.mark.parametrize("parameters", [{"mode": InfoMax("jsd", layer="1")}, {"output": "1"}])
+def test_layers_of_a_compiled_encoder_have_the_names_of_the_module(parameters: Any) -> None:
+    X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    plain, compiled = (
+        MIGEEncoder(2, encoder=encoder, max_epochs=1, random_state=0, **parameters)
+        for encoder in (module, Compiled(module))
+    )
+    np.testing.assert_allclose(compiled.fit_transform(X), plain.fit_transform(X), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"output='no_layer' .* use one of \['0', '1', '2'\]"):
+        compiled.set_params(output="no_layer").fit(X)
 
 
 def test_layers_of_a_perceptron_on_images_have_their_own_names() -> None:

@@ -292,6 +292,21 @@ def test_the_bar_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert "two weights: 2.0/2 epochs" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_only_the_first_process_prints(
+    rank: int, verbose: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EncoderNet, "rank", rank)
+    trainer = trainer_of(verbose=verbose)
+    for _ in range(2):
+        trainer.run(ROWS, epochs=1)
+        trainer.update(
+            FunctionObjective(spread), lr=0.1, batch_size=8, callbacks=None, verbose=verbose
+        )
+    assert bool("".join(capfd.readouterr())) == (rank == 0)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sk_mige._arrays import as_array, check_finite
+from sk_mige._arrays import as_array, check_finite, check_tensor
 from sk_mige._warnings import warn_user
 
 MIN_SAMPLES = 4
@@ -44,6 +44,13 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
             "is 0 and has no gradient. Pass samples that differ"
         )
     return rows
+
+
+def check_pair(x: Tensor, y: Tensor) -> None:
+    """Raise an error unless x and y are finite tensors (n, p) and (n, q)."""
+    for name, rows in {"x": x, "y": y}.items():
+        check_finite(name, check_tensor(name, rows))
+    check_same_length({"x": x, "y": y})
 
 
 def check_same_length(tables: Mapping[str, Sized]) -> None:

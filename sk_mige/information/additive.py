@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from sk_mige.information._samples import check_pair
 from sk_mige.information.components import independent_components
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState, DensityReference, log_normal, whitener
@@ -60,6 +61,7 @@ class AdditiveReference(DensityReference):
         self : AdditiveReference
             The fitted reference.
         """
+        check_pair(x, y)
         self.varying_x_, self.varying_y_ = ((z != z[0]).any(0) for z in (x, y))
         x, y = x[:, self.varying_x_], y[:, self.varying_y_]
         self.x_, self.y_ = _Density(x), _Density(y)

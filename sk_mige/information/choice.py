@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._contexts import on_cpu
-from sk_mige.information._samples import check_same_length
+from sk_mige.information._samples import check_pair
 from sk_mige.information.comparison import (
     MAX_NEIGHBOR_DIMENSIONS,
     TOLERANCE,
@@ -187,9 +186,7 @@ def choose_information(
     >>> bool(abs(chosen.value - 0.51) < 0.05)
     True
     """
-    for name, rows in {"x": x, "y": y}.items():
-        check_finite(name, check_tensor(name, rows))
-    check_same_length({"x": x, "y": y})
+    check_pair(x, y)
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
     views = coordinates(x.detach(), y.detach(), components, numbers)

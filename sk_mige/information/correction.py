@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from sk_mige._contexts import built_apart, isolated
+from sk_mige.information._samples import check_pair
 from sk_mige.information.directions import related_directions
 from sk_mige.information.references import GaussianReference, Reference, pair_sums, whitener
 
@@ -92,6 +93,7 @@ class CorrectedReference(Reference):
         self : CorrectedReference
             The fitted correction.
         """
+        check_pair(x, y)
         with isolated(torch.device(self.device)):
             self._train(x, y)
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf

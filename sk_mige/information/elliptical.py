@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, ndtr, stdtrit
 from torch import Tensor
 
+from sk_mige.information._samples import check_pair
 from sk_mige.information.references import (
     HELD_OUT,
     MAX_ROWS,
@@ -94,6 +95,7 @@ class EllipticalReference(GaussianReference):
         self : EllipticalReference
             The fitted reference.
         """
+        check_pair(x, y)
         n = min(len(x), MAX_ROWS)
         m = int(n * (1 - HELD_OUT))
         some, others = (x[:m], y[:m]), (x[m:n], y[m:n])

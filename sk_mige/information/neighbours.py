@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._sizes import as_size
-from sk_mige.information._samples import check_same_length
+from sk_mige.information._samples import check_pair, check_same_length
 from sk_mige.information.references import Reference
 
 Rows = NDArray[np.float64]
@@ -116,6 +116,7 @@ class NeighbourReference(Reference):
         self : NeighbourReference
             The fitted reference.
         """
+        check_pair(x, y)
         self.x_, self.y_ = x, y
         self._build()
         return self

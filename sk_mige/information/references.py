@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_mige.information._samples import check_pair
+
 # Numbers of components and shrinkages of the covariances to compare on held-out rows.
 COMPONENTS, SHRINKAGES = (2, 4, 8, 16, 32), (0, 4, 16)
 # Fraction of held-out rows, and largest number of rows, in a comparison.
@@ -151,6 +153,7 @@ class GaussianReference(DensityReference):
         self : GaussianReference
             The fitted reference.
         """
+        check_pair(x, y)
         z = torch.cat([x, y], dim=1)
         self._set_scatter(z.mT @ z / len(z), x.shape[1])
         return self
@@ -271,6 +274,7 @@ class MixtureReference(DensityReference):
         self : MixtureReference
             The fitted reference.
         """
+        check_pair(x, y)
         self.p_ = x.shape[1]
         z = torch.cat([x, y], dim=1)
         if self.n_components is not None:

@@ -65,7 +65,8 @@ def whitened_scores(
     -------
     tensor of shape (n, d)
         Detached scores in the dtype of z, or in float64 for integers. If a column of z is constant
-        or a linear combination of other columns, the component across the subspace is 0.
+        or a linear combination of other columns, the component across the subspace is 0. If a value
+        of z is NaN or infinite, all scores are NaN.
 
     Examples
     --------
@@ -82,6 +83,8 @@ def whitened_scores(
         )
     # Compute on the CPU, because a GPU would wait for each of the small eigendecompositions.
     points = check_tensor("z", z).detach().cpu()
+    if not bool(points.isfinite().all()):  # the loss is NaN, and training keeps the last weights
+        return torch.full_like(z, torch.nan)
     points = points if points.is_floating_point() else points.double()
     varying = varying_directions(points)
     points = points.double() if varying is None else varying.coordinates(points)
@@ -93,7 +96,7 @@ def whitened_scores(
     scores = white.scores(correction.score(y))
     scores = scores if varying is None else scores @ varying.axes.mT
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
-    if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
+    if not bool(scores.isfinite().all()):
         raise ValueError(
             f"the scores of z exceed the range of dtype {z.dtype}: rescale the columns of z, or "
             "pass z in float64"

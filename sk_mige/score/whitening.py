@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sk_mige._arrays import check_tensor
+from sk_mige._arrays import check_finite, check_tensor
 from sk_mige._sizes import as_number
 
 from .outliers import usual_rows
@@ -192,7 +192,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     tensor([[1., 0.],
             [0., 1.]], dtype=torch.float64)
     """
-    units = feature_units(check_tensor("x", x))
+    units = feature_units(check_finite("x", check_tensor("x", x)))
     white, radii = fit_whitening(units(x), shrinkage)
     return replace(white, units=units), radii
 

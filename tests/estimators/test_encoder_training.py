@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
+
+from sk_mige import MIGE, InfoMax, InformationBottleneck
+from sk_mige.information.stochastic import Marginal
 
 from .conftest import small
 
@@ -60,10 +63,21 @@ def test_interruption_leaves_a_usable_encoder(X: np.ndarray) -> None:
     assert encoder.fit(X).n_iter_ == 2
 
 
-def test_non_finite_loss_stops_with_the_last_good_weights(X: np.ndarray) -> None:
-    encoder = small(max_epochs=9, callbacks=[At(5, overflow)])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "infomax",
+        InfoMax(n_views=2),
+        InformationBottleneck(head="deterministic"),
+        InformationBottleneck(head="implicit", n_draws=8),
+        *(InformationBottleneck(MIGE(marginal=name)) for name in get_args(Marginal)),
+    ],
+    ids=str,
+)
+def test_non_finite_loss_stops_with_the_last_good_weights(mode: Any, X: np.ndarray) -> None:
+    encoder = small(mode, n_components=8, max_epochs=9, callbacks=[At(5, overflow)])
     with pytest.warns(ConvergenceWarning, match=r"at step 2 of epoch 2.*last finite loss"):
-        encoder.fit(X)
+        encoder.fit(X, X[:, 0] > 0)
     assert encoder.n_iter_ == 1
     assert np.isfinite(encoder.transform(X)).all()
 

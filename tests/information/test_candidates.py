@@ -86,7 +86,7 @@ def test_few_rows_have_no_directions() -> None:
     assert related_directions(draws(30, 10), draws(30, 10, seed=1)) is None
 
 
-@pytest.mark.parametrize(
+every_model = pytest.mark.parametrize(
     "model",
     [
         GaussianReference(),
@@ -99,6 +99,19 @@ def test_few_rows_have_no_directions() -> None:
     ],
     ids=lambda model: type(model).__name__,
 )
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@every_model
+def test_rows_that_are_not_finite_are_named(model, value: float, name: str) -> None:
+    pair = {"x": draws(50, 2), "y": draws(50, 3, seed=1)}
+    pair[name][7, 1] = value
+    with pytest.raises(ValueError, match=f"^{name} contains NaN or infinity"):
+        model.fit(**pair)
+
+
+@every_model
 def test_stored_models_give_the_same_values_and_shuffles(model) -> None:
     x, y = draws(200, 2), draws(200, 1, seed=1)
     if isinstance(model, CorrectedReference):

@@ -189,6 +189,14 @@ def test_whitened_scores_are_affine_equivariant(seed, d):
     torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("shape", [(40, 2), (30, 8), (6, 20)])
+def test_whitened_scores_of_a_set_with_nan_are_nan_and_no_error(shape, value):
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    z[3, 1] = value
+    assert whitened_scores(z.requires_grad_()).isnan().all()
+
+
 def test_whitened_scores_need_coordinates():
     with pytest.raises(ValueError, match="sq_distances"):
         whitened_scores(torch.zeros(3, 1), sq_distances=torch.zeros(3, 3))

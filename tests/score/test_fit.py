@@ -12,7 +12,7 @@ from sk_mige.datasets import (
     make_gaussian_mixture,
     make_ring,
 )
-from sk_mige.score import ScoreSettings, fit, fit_dense, ssge
+from sk_mige.score import ScoreSettings, fit, fit_dense, fit_stein, ssge, whitening
 from sk_mige.score.fit import fit_in_units, fit_landmarks
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.heldout import kernel_sums
@@ -323,6 +323,25 @@ def test_a_fit_of_samples_with_a_graph_is_a_constant():
     fitted = fit_dense(x.clone().requires_grad_(), ScoreSettings()).model.score(x)
     assert not fitted.requires_grad
     assert torch.equal(fitted, fit_dense(x, ScoreSettings()).model.score(x))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: fit_dense(x, ScoreSettings()),
+        lambda x: fit_dense(x, ScoreSettings(whiten=True, base="gaussian")),
+        lambda x: fit_stein(x, ScoreSettings(), 0.1),
+        whitening,
+    ],
+    ids=["dense", "whitened", "stein", "whitening"],
+)
+@pytest.mark.parametrize("shape", [(40, 2), (30, 8), (6, 20)])
+def test_samples_that_are_not_finite_are_named(function, shape, value):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[3, 1] = value
+    with pytest.raises(ValueError, match="^x contains NaN or infinity"):
+        function(x)
 
 
 @pytest.mark.parametrize("number", [None, -1.0, np.nan, [1.0]])

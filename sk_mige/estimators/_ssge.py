@@ -454,6 +454,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 f"single array of shape {tuple(getattr(batches, 'shape', ()))}. Call fit, or pass "
                 "a list of batches"
             )
+        if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
+            hint = "call the function" if callable(batches) else "pass a list or a generator"
+            raise TypeError(
+                "batches must be an iterable of arrays of shape (n_samples, n_features), got "
+                f"{type(batches).__name__}: {hint}"
+            )
         self._accumulator = None
         arrived = False
         try:

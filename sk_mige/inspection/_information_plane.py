@@ -174,11 +174,6 @@ class InformationPlaneDisplay(Display):
             about_y.append(entropy_y + _log_likelihood(encoder, rows, target, random_state))
             betas.append(encoder.beta_)
         names = [f"β = {beta:g}" for beta in betas] if labels is None else list(labels)
-        if len(names) != len(betas):
-            raise ValueError(
-                f"labels has {len(names)} labels for {len(betas)} encoders: pass one label "
-                "for each encoder"
-            )
         display = cls(
             information_x=np.array(about_x),
             information_y=np.array(about_y),
@@ -202,14 +197,19 @@ class InformationPlaneDisplay(Display):
         InformationPlaneDisplay
             This display.
         """
+        points = list(zip(self.information_x, self.information_y, strict=True))
+        labels = [""] * len(points) if self.labels is None else self.labels
+        if len(labels) != len(points):
+            raise ValueError(
+                f"labels has {len(labels)} labels for {len(points)} points: pass one label "
+                "for each point"
+            )
         ax = self._set_axes(ax)
         style = {"marker": "o", "linewidth": 1, **line_kw}
         (self.line_,) = ax.plot(self.information_x, self.information_y, **style)
-        points = zip(self.information_x, self.information_y, strict=True)
-        labels = [] if self.labels is None else self.labels
         self.texts_ = [
             ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
-            for label, point in zip(labels, points, strict=False)
+            for label, point in zip(labels, points, strict=True)
         ]
         if self.texts_:
             ax.margins(0.2)  # room for the labels of the outermost points

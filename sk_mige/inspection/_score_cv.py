@@ -121,7 +121,10 @@ class ScoreCVDisplay(Display):
         # The logarithmic axis cannot show 0, and infinite losses cannot be drawn.
         values = np.unique(positions[(positions > 0) & np.isfinite(loss)])
         if not len(values):
-            raise ValueError(f"the grid has no candidates along param={param!r}: use another param")
+            raise ValueError(
+                f"the grid has no candidates with a finite loss along param={param!r}: use another "
+                "param"
+            )
         losses = {
             float(factor): np.array(
                 [loss[(factors == factor) & (positions == value)].min() for value in values]
@@ -151,6 +154,11 @@ class ScoreCVDisplay(Display):
         ScoreCVDisplay
             This display.
         """
+        if not any(np.isfinite(loss).any() for loss in self.losses.values()):
+            raise ValueError(
+                "losses has no finite value to draw, because all candidates failed: search other "
+                f"values of {self.param}"
+            )
         ax = self._set_axes(ax)
         style = {"marker": ".", **line_kw}
         self.lines_ = {

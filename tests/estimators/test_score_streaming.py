@@ -246,6 +246,18 @@ def test_an_empty_stream_is_refused():
         landmark_estimator().fit_batches([])
 
 
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (lambda: iter([np.eye(9)]), "batches must be .*got function: call the function"),
+        (None, "batches must be .*got NoneType: pass a list or a generator"),
+    ],
+)
+def test_batches_that_cannot_be_read_are_refused(batches, message):
+    with pytest.raises(TypeError, match=message):
+        landmark_estimator().fit_batches(batches)
+
+
 def test_a_read_only_memory_map_is_read_as_it_is(X, tmp_path):
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")

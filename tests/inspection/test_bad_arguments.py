@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -40,6 +41,8 @@ eigenvalues = EigenvalueDisplay.from_predictions
 representation = RepresentationDisplay.from_predictions
 grid = ScoreFieldDisplay.from_estimator
 history = TrainingCurveDisplay.from_history
+losses = partial(ScoreCVDisplay, param="alpha", values=[0.1, 1.0])
+plane = partial(InformationPlaneDisplay, information_x=[1.0, 2.0], information_y=[1.0, 2.0])
 trust = PredictionTrustDisplay.from_predictions
 
 DRAWN: dict[str, Callable[..., Any]] = {
@@ -117,6 +120,11 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: history([]), "the history has no epochs to draw.*max_epochs"),
         (lambda: history([{"train_loss": 1.0}], keys=[]), r"keys=\[\].*\['train_loss'\]"),
         (lambda: history([{"train_loss": 1.0}], keys="loss"), r"keys=\['loss'\] are not"),
+        (lambda: losses(losses={1.0: np.full(2, np.inf)}).plot(), "losses has no finite value"),
+        (lambda: losses(losses={}).plot(), "losses has no finite value.*other values of alpha"),
+        (lambda: plane(labels=["a"]).plot(), "labels has 1 labels for 2 points: pass one label"),
+        (lambda: plane(labels=[]).plot(), "labels has 0 labels for 2 points: pass one label"),
+        (lambda: plane(labels=["a", "b", "c"]).plot(), "labels has 3 labels for 2 points"),
         (lambda: history([1.0]), "history must be a sequence of dicts"),
         (lambda: history([{"train_loss": "low"}]), r"history\['train_loss'\] must hold real"),
     ],
@@ -124,8 +132,10 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
 def test_numbers_that_cannot_be_drawn_are_refused_by_name(
     draw: Callable[[], Any], message: str
 ) -> None:
+    before = plt.get_fignums()
     with pytest.raises(ValueError, match=message):
         draw()
+    assert plt.get_fignums() == before
 
 
 @pytest.mark.parametrize(

@@ -138,4 +138,4 @@ plt.show()
 
 # %%
 # The powers approach those of water-filling. The optimal power of the last sensor is zero, but the
-# softmax keeps its power positive. The mutual information is 0.01 nats below the maximum.
+# softmax keeps its power positive.

@@ -74,9 +74,8 @@ for name, values in accuracies.items():
     print(f"{name:17} {', '.join(f'{value:.1%}' for value in values)}")
 
 # %%
-# The accuracies for the two losses differ by less than two percentage points. The probe is more
-# accurate on raw pixels than on either 16-dimensional representation. The example demonstrates
-# training with a user-defined loss, not an improvement of the accuracy.
+# The probe is more accurate on raw pixels than on either 16-dimensional representation. The example
+# demonstrates training with a user-defined loss, not an improvement of the accuracy.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 history = encoders["log-determinants"].history_

@@ -48,6 +48,5 @@ plt.show()
 
 # %%
 # The grey line marks 256 features, the number of samples. A score estimate of zero has an error of
-# 1. With 512 features, the errors of the published estimator are above 0.7. The error of the
-# default estimator is below 0.02 for the normal distribution and below 0.2 for the grid of
-# Gaussians.
+# 1. With 512 features, the published estimator is only slightly better than zero, and the errors of
+# the default estimator are much smaller.

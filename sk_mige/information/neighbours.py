@@ -67,7 +67,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
     # Use a radius just below the distance, to count strictly nearer rows only.
     radius = np.nextafter(distances[:, -1], 0)
-    counts = [_within(_tree(z), z, radius) for z in (left, right)]
+    counts = [_within(_margin(z), z, radius) for z in (left, right)]
     terms = digamma(n_neighbors) + digamma(len(left)) - sum(digamma(count) for count in counts)
     return torch.from_numpy(terms)
 
@@ -153,7 +153,7 @@ class NeighbourReference(Reference):
     def _build(self) -> None:
         left, right = self.x_.detach().numpy(), self.y_.detach().numpy()
         self._joint = cKDTree(np.hstack([left, right]))
-        self._margins = (_tree(left), _tree(right))
+        self._margins = (_margin(left), _margin(right))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes without the search trees."""
@@ -216,12 +216,30 @@ def _check_neighbours(n_neighbors: Any, n: int) -> None:
         raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of rows")
 
 
-def _tree(z: Rows) -> cKDTree:
-    """Return a search tree for counts of rows of one variable."""
+def _margin(z: Rows) -> cKDTree | Rows:
+    """Return a search tree for counts of rows, or the sorted values of a single column."""
     # Large leaves are faster, because most counted rows are in leaves at the edge of the ball.
-    return cKDTree(z, leafsize=64)
+    return np.sort(z[:, 0]) if z.shape[1] == 1 else cKDTree(z, leafsize=64)
 
 
-def _within(tree: cKDTree, z: Rows, radius: Rows) -> NDArray[np.int64]:
+def _within(margin: cKDTree | Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:
     """Count the stored rows within each row's radius, in the maximum norm."""
-    return tree.query_ball_point(z, radius, p=np.inf, return_length=True)
+    if isinstance(margin, cKDTree):
+        return margin.query_ball_point(z, radius, p=np.inf, return_length=True)
+    below = np.nextafter(-radius, -np.inf)
+    return _places(margin, z[:, 0], radius) - _places(margin, z[:, 0], below)
+
+
+def _places(ordered: Rows, z: Rows, bound: Rows) -> NDArray[np.int64]:
+    """Return the number of sorted values v with v - z ≤ bound, for each z.
+
+    The rounded differences increase with v. Bisection of the differences therefore gives the same
+    counts as a search tree. A search for the rounded sum of z and the bound gives other counts.
+    """
+    n = len(ordered)
+    places = np.zeros(len(z), dtype=np.int64)
+    for bit in reversed(range(n.bit_length())):
+        trial = places + (1 << bit)
+        inside = (trial <= n) & (ordered[np.minimum(trial, n) - 1] - z <= bound)
+        places = np.where(inside, trial, places)
+    return places

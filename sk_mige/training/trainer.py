@@ -174,7 +174,8 @@ class Trainer:
         prints = verbose > 1 and self.net.rank == 0  # rank 0 is the first process
         self.net.callbacks = copies + [PrintLog(sink=print_line)] * prints
         self.net.verbose = int(prints)
-        self._callbacks, self.verbose = callbacks, verbose
+        self._callbacks = callbacks
+        self.verbose = verbose
 
     def run(
         self,

@@ -43,12 +43,38 @@ def test_pointwise_information_counts_the_kth_neighbour(shift: float) -> None:
     np.testing.assert_allclose(NeighbourReference(5).fit(x, y).pointwise(new_x, new_y), expected)
 
 
-def test_rows_at_equal_distances_are_counted_together() -> None:
-    x = rows(300, 1, 0).round(decimals=1)
+# Differences of these values are rounded to the same number.
+ROUNDED = torch.tensor(
+    [-1.0, 1.0, 0.0, 1e-17, 1e-18, -1e-20, 1e-300, 2.0**-53, 1.0 - 2.0**-53], dtype=torch.float64
+)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        rows(300, 1, 0).round(decimals=1),
+        1e6 + rows(300, 1, 0).round() * 2.0**-33,
+        ROUNDED.repeat(30)[:, None],
+        torch.cat([ROUNDED, rows(291, 1, 0).round(decimals=1)[:, 0]])[:, None],
+    ],
+    ids=["tied", "shifted", "rounded", "both"],
+)
+def test_rows_at_equal_distances_are_counted_together(x: torch.Tensor) -> None:
     distance = distances(x, x)
     found = NeighbourReference(7).fit(x, x).pointwise(x, x)
     radius = np.sort(distance, axis=1)[:, [6]]
-    np.testing.assert_allclose(found, np.log(7 * 300) - 2 * np.log((distance <= radius).sum(1)))
+    counts = (distance <= radius).sum(1)
+    np.testing.assert_allclose(found, np.log(7 * len(x)) - 2 * np.log(counts))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_and_its_copy_have_the_counts_of_a_column(seed: int) -> None:
+    x, y = rows(400, 1, seed).round(decimals=2), rows(400, 1, seed + 9).round(decimals=2)
+    new_x, new_y = rows(200, 1, seed + 5).round(decimals=2), rows(200, 1, seed + 6)
+    alone = NeighbourReference(5).fit(x, y).pointwise(new_x, new_y)
+    copies = NeighbourReference(5).fit(x.repeat(1, 2), y).pointwise(new_x.repeat(1, 2), new_y)
+    assert torch.equal(alone, copies)
+    assert torch.equal(ksg_terms(x, y), ksg_terms(x.repeat(1, 2), y))
 
 
 def test_samples_with_a_graph_have_the_same_terms() -> None:

@@ -142,6 +142,14 @@ class Trainer:
         self.net.generator = torch.Generator().manual_seed(seed)
         self.net.initialize()
 
+    def _set_callbacks(self, callbacks: tuple[Any, ...], verbose: int) -> None:
+        """Set copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
+        copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
+        prints = verbose > 1 and self.net.rank == 0  # rank 0 is the first process
+        self.net.callbacks = copies + [PrintLog(sink=print_line)] * prints
+        self.net.verbose = int(prints)
+        self._callbacks, self.verbose = callbacks, verbose
+
     def update(
         self,
         objective: Objective,
@@ -167,15 +175,6 @@ class Trainer:
         self.verbose = verbose
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
-
-    def _set_callbacks(self, callbacks: tuple[Any, ...], verbose: int) -> None:
-        """Set copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
-        copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
-        prints = verbose > 1 and self.net.rank == 0  # rank 0 is the first process
-        self.net.callbacks = copies + [PrintLog(sink=print_line)] * prints
-        self.net.verbose = int(prints)
-        self._callbacks = callbacks
-        self.verbose = verbose
 
     def run(
         self,

@@ -108,7 +108,8 @@ class InfoMax(InformationDescription):
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
         the submodule replaces x, and the objective is I(h; z). With "jsd" or "infonce", the
-        objective is the global objective DIM(G) of Deep InfoMax.
+        objective is the global objective DIM(G) of Deep InfoMax. Training then uses an
+        encoder from ``torch.compile`` without compilation.
     local : bool, default=False
         Whether h is the output of ``layer`` at a single location of the feature map. The objective
         is then the average of I(h; z) over all locations. With "jsd" or "infonce",

@@ -244,7 +244,7 @@ OTHERS = {
     "kernels of distances in units of the bandwidth": """RBF InverseMultiquadric Kernel Matern
         Multiscale""",
     "functions of whitened rows or of eigenvalues": """fit_base leading_eigenpairs
-        ledoit_wolf_shrinkage spectral_filter""",
+        spectral_filter""",
     "descriptions and losses of a network's codes": """InfoMax InformationBottleneck MIGE Critic
         Variational BarlowTwins CodingRate SIGReg VICReg FunctionObjective MIGEInfoMax
         FeatureInfoMax CriticInfoMax FeatureCriticInfoMax ViewCriticInfoMax PriorMatched

@@ -95,7 +95,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         If True, estimate the score in coordinates with unit covariance, and map the score back to
         input coordinates. With True, the accuracy does not depend on the units of the features.
         False suits features with a common unit, such as pixels.
-    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+    shrinkage : float in [0, 1] or "auto", default="auto"
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ.
 
@@ -241,7 +241,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "alpha": [Interval(Real, 0, None, closed="both"), StrOptions({"auto"})],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
         "whiten": ["boolean"],
-        "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto", "ledoit-wolf"})],
+        "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "base": [StrOptions({"student", "gaussian"}), None],
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
@@ -723,7 +723,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         projected coordinates.
     whiten : bool, default=True
         Whether to whiten the samples before the projection.
-    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+    shrinkage : float in [0, 1] or "auto", default="auto"
         Shrinkage intensity of the covariance.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects.

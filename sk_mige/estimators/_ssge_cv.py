@@ -57,8 +57,8 @@ VALID_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eigen_thresholds": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "alphas": (lambda v: v >= 0, "0 or more"),
     "shrinkages": (
-        lambda v: v in ("auto", "ledoit-wolf") if isinstance(v, str) else 0 <= v <= 1,
-        "in [0, 1], 'auto' or 'ledoit-wolf'",
+        lambda v: v == "auto" if isinstance(v, str) else 0 <= v <= 1,
+        "in [0, 1] or 'auto'",
     ),
     "bases": (lambda v: v in ("student", "gaussian", None), "'student', 'gaussian' or None"),
 }

@@ -37,7 +37,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         the data.
     whiten : bool, default=False
         Whether to whiten the data to unit covariance. The published estimator does not whiten.
-    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+    shrinkage : float in [0, 1] or "auto", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
         Radial kernel, as in :class:`SSGEScoreEstimator`. For kernels other than "rbf", the slopes
@@ -84,7 +84,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         "eta": [Interval(Real, 0, None, closed="neither")],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
         "whiten": ["boolean"],
-        "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto", "ledoit-wolf"})],
+        "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "kernel": [StrOptions(set(KERNELS)), Kernel],
         "device": [str, torch.device],
     }

@@ -22,7 +22,7 @@ from .model import ScoreModel, ScoreSettings
 from .spectrum import leading_eigenpairs, spectral_filter
 from .ssge import ScoreFunction, ssge
 from .stein import SteinKernel, kernel_stein_discrepancy, stein_kernel, stein_thinning
-from .whitening import ledoit_wolf_shrinkage, whitening
+from .whitening import whitening
 
 __all__ = [
     "RBF",
@@ -39,7 +39,6 @@ __all__ = [
     "fit_stein",
     "kernel_stein_discrepancy",
     "leading_eigenpairs",
-    "ledoit_wolf_shrinkage",
     "median_bandwidth",
     "rbf_kernel",
     "spectral_filter",

@@ -168,7 +168,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     ----------
     x : Tensor of shape (n, d)
         Samples, n ≥ 2, preferably in float64.
-    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+    shrinkage : float in [0, 1] or "auto", default="auto"
         Shrinkage intensity, or the rule that chooses it.
 
     Returns
@@ -210,7 +210,7 @@ def fit_whitening(
     ----------
     x : Tensor of shape (n, d)
         Samples.
-    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+    shrinkage : float in [0, 1] or "auto", default="auto"
         Shrinkage intensity, or the rule that chooses it.
     n_features : int, default=None
         Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
@@ -245,8 +245,6 @@ def fit_whitening(
     outside = d - spectrum.numel()
     if shrinkage == "auto":
         rho = loo_shrinkage(spectrum, squares[usual], scale, len(centred[usual]), outside)
-    elif shrinkage == "ledoit-wolf":
-        rho = ledoit_wolf_shrinkage(centred[usual], spectrum, d)
     else:
         rho = as_number("shrinkage", shrinkage, 0, 1, "both")
     shrunk = (1 - rho) * spectrum + rho * scale
@@ -280,51 +278,6 @@ def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     kept = values > n * torch.finfo(values.dtype).eps * values[-1]
     values, left = values[kept], left[:, kept]
     return values, centred.mT @ (left / (n * values).sqrt())
-
-
-def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) -> float:
-    r"""Compute Ledoit and Wolf's asymptotically optimal shrinkage intensity.
-
-    .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
-              {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
-
-    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. The covariance
-    matrix S (d, d) is not computed.
-
-    Parameters
-    ----------
-    centred : Tensor of shape (n, r)
-        Centred samples.
-    spectrum : Tensor of shape (r,)
-        Eigenvalues of the samples' covariance S (divisor n).
-    n_features : int
-        Dimension d.
-
-    Returns
-    -------
-    float
-        Intensity in [0, 1].
-
-    References
-    ----------
-    O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
-    Journal of Multivariate Analysis 88, 2004.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.score import ledoit_wolf_shrinkage
-    >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
-    >>> round(ledoit_wolf_shrinkage(x, torch.tensor([4.5, 0.5]), 2), 4)
-    0.6406
-    """
-    n = centred.shape[0]
-    frobenius = float(spectrum.square().sum())
-    fourth = float(centred.square().sum(1).square().mean())
-    distance = frobenius - float(spectrum.sum()) ** 2 / n_features
-    if distance <= 0:
-        return 1.0
-    return min(1.0, max(0.0, (fourth - frobenius) / n / distance))
 
 
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:

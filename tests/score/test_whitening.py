@@ -9,9 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.covariance import ledoit_wolf_shrinkage as sklearn_ledoit_wolf
 
-from sk_mige.score import ScoreSettings, fit_dense, ledoit_wolf_shrinkage, whitening
+from sk_mige.score import ScoreSettings, fit_dense, whitening
 from sk_mige.score.units import feature_units
 from sk_mige.score.whitening import SHRINKAGE_GRID, identity_whitening
 
@@ -73,17 +72,6 @@ def test_automatic_shrinkage_maximises_the_leave_one_out_likelihood(n, d):
 
     candidates = [rho for rho in SHRINKAGE_GRID if rho > 0 or d < n - 2]
     assert whitening(x)[0].shrinkage == min(candidates, key=loss)
-
-
-@settings(max_examples=20)
-@given(n=st.integers(3, 40), d=st.integers(2, 50), seed=st.integers(0, 99))
-def test_ledoit_wolf_is_scikit_learns(n, d, seed):
-    x = correlated(n, d, seed)
-    centred = x - x.mean(0)
-    spectrum = torch.linalg.eigvalsh(centred.mT @ centred / n)
-    expected = sklearn_ledoit_wolf(x.numpy())
-    assert ledoit_wolf_shrinkage(centred, spectrum, d) == pytest.approx(expected, abs=1e-9)
-    assert whitening(x, "ledoit-wolf")[0].shrinkage == pytest.approx(expected, abs=1e-9)
 
 
 @settings(max_examples=15)

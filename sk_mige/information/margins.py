@@ -8,24 +8,21 @@ from torch import Tensor
 
 from sk_mige._arrays import check_finite, check_tensor, readable
 from sk_mige._contexts import one_by_one
-from sk_mige._sizes import as_size
 
 
 @one_by_one
-def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
+def gaussianize_margins(z: Tensor) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
     For every invertible T, I(x; T(y)) = I(x; y). T must be smooth, but T(z) need not be exactly
     Gaussian. T is the monotone cubic interpolation of [1]_ from a few sample quantiles to
-    the quantiles of N(0, 1).
+    the quantiles of N(0, 1). The number of quantiles is the maximum of 5 and 1.25 n^(1/3), which is
+    8 for n = 256.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Samples. Integers give results in torch's default dtype.
-    n_knots : int, default=None
-        Number of quantiles. None means the maximum of 5 and 1.25 n^(1/3), which is 8 for n = 256.
-        With more quantiles, the fit of the margin is better and the derivative is noisier.
 
     Returns
     -------
@@ -53,9 +50,8 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     if n < 2:
         raise ValueError(f"z must have at least 2 samples; got {n}")
     points = z.detach().to(dtype if z.device.type == "mps" else torch.float64)
-    if n_knots is None:
-        n_knots = max(5, round(1.25 * n ** (1 / 3)))
-    as_size("n_knots", n_knots, 2)
+    # With more knots, the fit of the margin is better and the derivative is noisier.
+    n_knots = max(5, round(1.25 * n ** (1 / 3)))
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64, device="cpu")))
     # Products of slopes neither overflow nor vanish in units of the largest value.
     largest = points.abs().amax(0)

@@ -13,13 +13,14 @@ from sk_mige.information.critics import relu_network
 
 
 class PriorMatching(nn.Module):
-    r"""Adversary that distinguishes representations from samples of a prior.
+    r"""Adversary that distinguishes representations from samples of a uniform distribution.
 
-    Let D be the discriminator's logit, u a sample of the prior p, and sp(t) = log(1 + e^t). The
+    Each coordinate of the prior has the distribution U(0, 1), so the encoder must end in a sigmoid.
+    Let D be the discriminator's logit, u a sample of the prior, and sp(t) = log(1 + e^t). The
     discriminator minimises :math:`\mathcal{L}_D`. The encoder adds a multiple of
     :math:`\mathcal{L}_E` to its loss.
 
-    .. math:: \mathcal{L}_D = \mathbb{E}_{u \sim p}\,\mathrm{sp}(-D(u))
+    .. math:: \mathcal{L}_D = \mathbb{E}_u\,\mathrm{sp}(-D(u))
                   + \mathbb{E}_z\,\mathrm{sp}(D(z)), \qquad
               \mathcal{L}_E = \mathbb{E}_z\,\mathrm{sp}(-D(z)) .
 
@@ -27,9 +28,6 @@ class PriorMatching(nn.Module):
     ----------
     n_features : int
         Dimension of z.
-    prior : {"uniform", "normal"}, default="uniform"
-        Prior of each coordinate: U(0, 1) or N(0, 1). U(0, 1) requires an encoder that ends in a
-        sigmoid.
     hidden : sequence of int, default=(1000, 200)
         Widths of the discriminator's ReLU layers. Deep InfoMax uses the default widths.
 
@@ -47,20 +45,14 @@ class PriorMatching(nn.Module):
     >>> discriminator_loss, encoder_loss = matching(z)
     """
 
-    def __init__(
-        self, n_features: int, prior: str = "uniform", hidden: Sequence[int] = (1000, 200)
-    ) -> None:
+    def __init__(self, n_features: int, hidden: Sequence[int] = (1000, 200)) -> None:
         super().__init__()
-        if prior not in ("uniform", "normal"):
-            raise ValueError(f"prior must be 'uniform' or 'normal'; got {prior!r}")
-        self.prior = prior
         self.discriminator = relu_network(as_size("n_features", n_features), hidden, 1)
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Return the losses of the discriminator (z fixed) and of the encoder (D fixed)."""
         flat = z.flatten(1)
-        draw = torch.rand if self.prior == "uniform" else torch.randn
-        target = draw(flat.shape, generator=generator, dtype=flat.dtype, device=flat.device)
+        target = torch.rand(flat.shape, generator=generator, dtype=flat.dtype, device=flat.device)
         of_prior, of_z = self.discriminator(target), self.discriminator(flat.detach())
         loss = softplus(-of_prior).mean() + softplus(of_z).mean()
         fixed = {

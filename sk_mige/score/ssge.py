@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sk_mige._arrays import check_real
 from sk_mige._contexts import is_readable
 from sk_mige._sizes import as_number, as_size
 
@@ -221,11 +222,7 @@ def _check_spectrum(alpha: float, n_eigen: Any, eigen_threshold: float | None) -
 def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:
     """Raise TypeError or ValueError for invalid arguments."""
     for name, value in {"z": z, "sq_distances": z if sq is None else sq}.items():
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            got = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, got {got}: convert {name}")
-        if value.layout != torch.strided:
-            raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+        check_real(name, value, floating=True, readable=False)
     if z.ndim < 2 or 0 in z.shape[-2:]:
         raise ValueError(
             f"z must have shape (..., M, d), with at least one row and column; got {tuple(z.shape)}"

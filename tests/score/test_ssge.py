@@ -175,8 +175,8 @@ def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
 
 
 UNUSABLE = {
-    "array": ({}, TypeError, "z must be a floating-point tensor, got ndarray"),
-    "whole numbers": ({}, TypeError, "z must be a floating-point tensor, got torch.int64"),
+    "array": ({}, TypeError, "z must be a tensor, got ndarray"),
+    "whole numbers": ({}, TypeError, "z must be real and floating-point, got torch.int64"),
     "vector": ({}, ValueError, r"z must have shape \(..., M, d\).*got \(60,\)"),
     "no rows": ({}, ValueError, r"with at least one row and column; got \(0, 3\)"),
     "sparse": ({}, TypeError, r"z is a sparse tensor: pass z.to_dense\(\)"),

@@ -19,11 +19,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """
     level = 2
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_library(frame.f_globals.get("__name__")):
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in LIBRARIES:
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)
-
-
-def _is_library(module: str | None) -> bool:
-    return module is not None and module.partition(".")[0] in LIBRARIES

@@ -84,7 +84,9 @@ def evaluate(
             if isinstance(chunk, np.ndarray):  # the chunk may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
-            made = function(_padded(x))
+            # Rows of zeros, so that results do not depend on the number of rows.
+            missing = max(0, FEWEST_ROWS - len(x))
+            made = function(nn.functional.pad(x, (0, 0, 0, missing)) if missing else x)
             if not isinstance(made, Tensor):
                 raise TypeError(
                     "function must return a tensor with one row for each input row, got "
@@ -148,12 +150,6 @@ def _chunk_rows(network: nn.Module, n_features: int, device: torch.device) -> in
     layers = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
     values = CPU_CHUNK_VALUES if device.type == "cpu" else CHUNK_VALUES
     return max(256, values // max(n_features, *layers, 1))
-
-
-def _padded(x: Tensor) -> Tensor:
-    """Pad to FEWEST_ROWS rows with zeros, so that results do not depend on the number of rows."""
-    missing = max(0, FEWEST_ROWS - len(x))
-    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
 
 
 class Representation(nn.Module):

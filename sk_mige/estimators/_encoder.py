@@ -404,9 +404,9 @@ class MIGEEncoder(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training then stops and restores the weights of the
-            last finite loss. The warning is also given if the representation is the same for all
-            rows, or if the information exceeds ``max_information``.
+            If the loss or the weights became infinite or NaN. Training then stops and restores the
+            weights of the last finite loss. The warning is also given if the representation is the
+            same for all rows, or if the information exceeds ``max_information``.
         UserWarning
             If the range of a column is less than 16 spacings of float32 numbers, or if outliers
             dominate the standard deviation of a column. The warning is also given if squares of

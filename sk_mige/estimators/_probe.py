@@ -159,8 +159,8 @@ class NonLinearProbe(ProbabilisticClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops and restores the weights of the last
-            finite loss.
+            If the loss or the weights became infinite or NaN. Training stops and restores the
+            weights of the last finite loss.
         UserWarning
             If Ctrl-C ended the training. The probe keeps the current weights. The warning is also
             given if outliers dominate the standard deviation of a column. Values of X that are too

@@ -149,9 +149,9 @@ class SlicedScoreMatching(ScoreTransformer):
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops, and the last weights with a finite
-            loss are kept. The warning is also given if the loss of the last epoch is positive and
-            higher than the loss before the training.
+            If the loss or the weights became infinite or NaN. Training stops, and the last weights
+            with a finite loss are kept. The warning is also given if the loss of the last epoch is
+            positive and higher than the loss before the training.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.

@@ -225,10 +225,17 @@ class EncoderNet(NeuralNet):
     def _backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
+    def has_finite_weights(self) -> bool:
+        """Return whether all trained weights are finite."""
+        parts = (self.module_, self.criterion_)
+        trained = [w for part in parts for w in part.parameters() if w.requires_grad]
+        return all(bool(weight.isfinite().all()) for weight in trained)
+
     @torch.no_grad()
     def restore_weights(self) -> None:
-        """Restore the weights of the last finite loss in the current run."""
+        """Restore the weights of the last finite loss, and discard the optimizer's moments."""
         torch._foreach_copy_(self._tensors(), self._good_weights)
+        self.optimizer_.state.clear()  # moments that are not finite would spoil each further step
 
     @torch.no_grad()
     def _keep_weights(self) -> None:

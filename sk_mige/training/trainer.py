@@ -284,11 +284,13 @@ class Trainer:
         except NonFiniteLossError as error:
             self._recover(error)
         finally:
+            if not net.has_finite_weights():  # a finite loss can have gradients that are not finite
+                self._recover("the weights became infinite or NaN in the last step")
             net.notify("on_train_end", X=data, y=None)
 
-    def _recover(self, error: NonFiniteLossError) -> None:
+    def _recover(self, error: NonFiniteLossError | str) -> None:
         self.net.restore_weights()
-        if error.epoch == 1 and error.step == 1:
+        if isinstance(error, NonFiniteLossError) and error.epoch == 1 and error.step == 1:
             raise ValueError(
                 f"{error}, before any weight changed: scale the features, use larger batches, or "
                 "check that a custom loss, encoder or augmentation returns finite values"

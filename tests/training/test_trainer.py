@@ -160,6 +160,37 @@ def test_a_later_loss_that_is_not_finite_returns_to_the_last_good_weights(batch:
     assert len(trainer.run(ROWS, epochs=1)) == 1
 
 
+class WithSpoiledGradient:
+    """Loss that is finite at every batch, with gradients of NaN at one batch."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch, self.seen = batch, 0
+
+    def __call__(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.seen += 1
+        root = (code.z - code.z.detach()).square().sum().sqrt()  # 0, with a gradient of NaN
+        return spread(code, x, y) + (root if self.seen == self.batch else 0.0)
+
+
+def test_a_last_step_with_gradients_of_nan_is_undone() -> None:
+    trainer, whole = trainer_of(WithSpoiledGradient(4), lr=0.1), trainer_of(lr=0.1)
+    with pytest.warns(ConvergenceWarning, match="weights became infinite or NaN in the last step"):
+        assert len(trainer.run(ROWS, epochs=2)) == 2
+    whole.run(ROWS, epochs=1)
+    assert weight(trainer).isfinite().all()
+    assert not torch.equal(weight(trainer), weight(whole))  # the third step is kept
+
+
+def test_a_restored_network_trains_further_without_the_spoiled_moments() -> None:
+    trainer = trainer_of(WithSpoiledGradient(2), lr=0.1, optimizer="adam")
+    with pytest.warns(ConvergenceWarning, match="last finite loss are kept"):
+        trainer.run(ROWS, epochs=1)
+    before = weight(trainer)
+    trainer.run(ROWS, epochs=2)
+    assert weight(trainer).isfinite().all()
+    assert not torch.equal(weight(trainer), before)
+
+
 def test_parameters_of_the_objective_are_trained_and_restored() -> None:
     class Scaled(Objective):
         def __init__(self) -> None:

@@ -84,11 +84,11 @@ class Checkpoint(Callback):
         self.path = path
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Continue from the file if the file exists and the net has no history."""
+        """Continue from the file if the file exists and the net has not been trained."""
         if not isinstance(self.path, str | os.PathLike) or not str(self.path):
             raise ValueError(f"Checkpoint: path must be the path of a file, got {self.path!r}")
         self.run_ = {**net.run_settings, "rows": _rows_in_words(kwargs["X"])}
-        if len(net.history) == 0 and Path(self.path).exists():
+        if net.finished_epochs == 0 and Path(self.path).exists():
             state = self._read()
             try:
                 self._restore(net, state)

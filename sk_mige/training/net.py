@@ -126,6 +126,11 @@ class EncoderNet(NeuralNet):
         self._good_weights = []
         super().on_train_end(net, X=X, y=y, **kwargs)
 
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Start a record with the number of the epoch, counted over all runs."""
+        super().on_epoch_begin(net, *args, **kwargs)
+        self.history.record("epoch", self.finished_epochs + 1)
+
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Return random batches in training, and batches in the order of the rows otherwise."""
         if not training:
@@ -158,7 +163,7 @@ class EncoderNet(NeuralNet):
             raise ValueError(WITHOUT_GRAPH)
         value = float(joint)
         if not math.isfinite(value):
-            raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
+            raise NonFiniteLossError(self.history[-1, "epoch"], len(self.history[-1, "batches"]))
         self._keep_weights()
         return {"loss": torch.tensor(value, dtype=torch.float64), "y_pred": self._answer(code)}
 

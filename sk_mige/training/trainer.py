@@ -277,9 +277,10 @@ class Trainer:
         except KeyboardInterrupt:
             # Without a signal, a callback such as early stopping ends training after an epoch.
             if signals or not net.history or "dur" not in net.history[-1]:
+                epoch = net.history[-1]["epoch"] if net.history else net.finished_epochs + 1
                 warn_user(
-                    f"training was interrupted in epoch {len(net.history)}; the estimator keeps "
-                    "the current weights"
+                    f"training was interrupted in epoch {epoch}; the estimator keeps the current "
+                    "weights"
                 )
         except NonFiniteLossError as error:
             self._recover(error)

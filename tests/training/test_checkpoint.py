@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,19 @@ def test_a_finished_run_can_be_made_longer_and_restored_on_another_device(
     MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
     longer = {**SMALL, "max_epochs": 6, "device": "auto", "lr": np.float64(0.001)}
     assert MIGEEncoder(**longer, callbacks=[Checkpoint(path)]).fit(X).n_iter_ == 6
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_warm_start_does_not_return_to_the_checkpoint(
+    stored: bool, X: np.ndarray, tmp_path: Path
+) -> None:
+    callbacks = [Checkpoint(tmp_path / "run.pt")]
+    encoder = MIGEEncoder(**SMALL, warm_start=True, callbacks=callbacks).fit(X)
+    before = encoder.transform(X)
+    encoder = pickle.loads(pickle.dumps(encoder)) if stored else encoder
+    encoder.fit(X)
+    assert [row["epoch"] for row in encoder.history_] == list(range(1, 2 * SMALL["max_epochs"] + 1))
+    assert not np.allclose(encoder.transform(X), before)
 
 
 def test_a_finished_run_cannot_be_made_shorter(X: np.ndarray, tmp_path: Path) -> None:

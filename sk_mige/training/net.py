@@ -238,9 +238,12 @@ class EncoderNet(NeuralNet):
 
     @torch.no_grad()
     def restore_weights(self) -> None:
-        """Restore the weights of the last finite loss, and discard the optimizer's moments."""
+        """Restore the weights of the last finite loss, and create a new optimizer."""
         torch._foreach_copy_(self._tensors(), self._good_weights)
-        self.optimizer_.state.clear()  # moments that are not finite would spoil each further step
+        rates = [group["lr"] for group in self.optimizer_.param_groups]
+        self.initialize_optimizer()  # moments that are not finite would spoil each further step
+        for group, rate in zip(self.optimizer_.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     @torch.no_grad()
     def _keep_weights(self) -> None:

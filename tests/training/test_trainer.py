@@ -181,8 +181,9 @@ def test_a_last_step_with_gradients_of_nan_is_undone() -> None:
     assert not torch.equal(weight(trainer), weight(whole))  # the third step is kept
 
 
-def test_a_restored_network_trains_further_without_the_spoiled_moments() -> None:
-    trainer = trainer_of(WithSpoiledGradient(2), lr=0.1, optimizer="adam")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", torch.optim.Adagrad])
+def test_a_restored_network_trains_further_without_the_spoiled_moments(optimizer: Any) -> None:
+    trainer = trainer_of(WithSpoiledGradient(2), lr=0.1, optimizer=optimizer)
     with pytest.warns(ConvergenceWarning, match="last finite loss are kept"):
         trainer.run(ROWS, epochs=1)
     before = weight(trainer)

@@ -19,6 +19,7 @@ from skorch.callbacks import Callback, PrintLog
 from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import Dataset
 
 from sk_mige._contexts import isolated
@@ -116,6 +117,11 @@ class Trainer:
     ) -> None:
         self.device = device = torch.device("cpu") if device is None else device
         weights = [*module.parameters(), *objective.parameters()]
+        if any(is_lazy(weight) for weight in weights):
+            raise ValueError(
+                "the loss or the critic has weights without a shape, as in nn.LazyLinear: use "
+                "modules with given sizes, such as nn.Linear"
+            )
         if not any(weight.requires_grad for weight in weights):
             raise ValueError(
                 "encoder has no parameter to train: pass a module with parameters that require "

@@ -389,6 +389,16 @@ def test_ctrl_c_in_a_callback_at_the_end_of_an_epoch_warns_as_elsewhere() -> Non
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_loss_with_lazy_layers_is_named() -> None:
+    class Lazy(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LazyLinear(1)
+
+    with pytest.raises(ValueError, match=r"weights without a shape, as in nn\.LazyLinear: use"):
+        trainer_of(Lazy())
+
+
 @pytest.mark.parametrize("name", ["lr", "batch_size", "epochs_before"])
 @pytest.mark.parametrize("number", ["a", None, -1, np.nan])
 def test_what_is_no_number_is_named(name: str, number: Any) -> None:

@@ -94,7 +94,7 @@ def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
 
 
 def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
-    """Return validated targets of a custom loss: integers or floats, one row per row of X."""
+    """Return validated targets of a custom loss in int64 or float32, one row per row of X."""
     values = np.asarray(as_numpy(y))
     if values.dtype.kind == "O":  # numbers in a column of objects
         values = np.asarray(values.tolist())
@@ -110,7 +110,7 @@ def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
             "y contains NaN, infinity, or a value too large for dtype('float32') of the networks. "
             "Drop the rows that lack a target, and divide large targets by a constant"
         )
-    return values if values.dtype.kind == "f" else values.astype(np.int64)
+    return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
 
 
 def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:

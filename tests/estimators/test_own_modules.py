@@ -172,6 +172,16 @@ def test_an_own_loss_gets_rows_and_targets_of_the_batch() -> None:
     assert not seen[2][1].any()
 
 
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", ">f8", "longdouble", "?", ">i2", "u8"])
+def test_targets_of_an_own_loss_can_have_any_dtype_of_numbers(dtype: str) -> None:
+    def loss(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return code.z.square().mean() + y.float().mean()
+
+    given = np.abs(X[:, :2]).round().astype(dtype)
+    ends = [small(loss, max_epochs=1).fit(X, y).history_[-1] for y in (given, given.astype(float))]
+    assert ends[0]["train_loss"] == pytest.approx(ends[1]["train_loss"], rel=1e-6)
+
+
 def test_an_own_information_is_lowered_by_a_bottleneck() -> None:
     def scale(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return code.z.square().mean()

@@ -861,7 +861,8 @@ class MIGEEncoder(
         Returns
         -------
         float
-            Mutual information in nats (at least 0), accuracy, or R².
+            Mutual information in nats (at least 0), accuracy, or R². The mutual information is NaN
+            if z is not finite.
         """
         rows = self._queries(X, "score")
         if not _predicts(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -161,7 +162,7 @@ def shared_information(copies: Tensor) -> float:
     Returns
     -------
     float
-        Information in nats, at least 0. Constant codes give 0.
+        Information in nats, at least 0. Constant codes give 0. Codes that are not finite give NaN.
 
     Examples
     --------
@@ -174,6 +175,8 @@ def shared_information(copies: Tensor) -> float:
     0.5
     """
     flat = copies.detach().double().flatten(0, 1)
+    if not bool(flat.isfinite().all()):
+        return math.nan
     centred, scale = flat - flat.mean(0), flat.std(0)
     varies = scale > 1e-12 * flat.abs().amax(0)
     if not bool(varies.any()):

@@ -119,7 +119,8 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     if unseen.size:
         raise ValueError(
             f"y contains classes that fit did not receive: {unseen.tolist()}; the known classes "
-            f"are {classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...)"
+            f"are {classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...), "
+            "or call fit with warm_start=False"
         )
     return np.searchsorted(classes, y).astype(np.int64)
 

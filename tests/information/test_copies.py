@@ -22,6 +22,13 @@ def noisy_copies(n, correlation, width=1, seed=0):
     return torch.stack([signal * x + noise * e, signal * x + noise * f])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_code_that_is_not_finite_gives_nan_instead_of_no_information(value):
+    copies = noisy_copies(40, 0.8, 2)
+    copies[0, 3, 0] = value
+    assert math.isnan(shared_information(copies))
+
+
 @pytest.mark.parametrize("correlation", [0.3, 0.8, 0.95])
 @pytest.mark.parametrize("width", [1, 4])
 def test_gaussian_copies_share_their_mutual_information(correlation, width):

@@ -417,7 +417,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         UserWarning
             If most rows are far from the rows of the first call, provided that there are at least
             20 rows and 20 landmarks. The warning is also given if the first call had fewer than 100
-            rows, and the stream has more than ten times the rows of the first call.
+            rows, and the stream has more than ten times the rows of the first call. A column, or
+            linear combination of columns, that was constant in the first call and varies later
+            also gives the warning.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -582,6 +584,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 f"most of the {len(x)} rows are far from the rows of the first batch, which "
                 "determines landmarks, whitening, base and bandwidth. Shuffle the rows of the "
                 "stream, or pass a larger first batch"
+            )
+        elif accumulator.leaves_subspace(x):
+            warn_user(
+                "a column, or a linear combination of columns, varies in this batch, but was "
+                "constant in the first batch. The estimated score has no component along this "
+                "direction. Pass a larger first batch, in which these values vary"
             )
 
     def _solve_stream(self) -> Self:

@@ -32,6 +32,8 @@ COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
 # A batch is outside the data if its median distance from the mean exceeds the quantile OUTER of the
 # landmarks' distances. The test needs at least FEWEST rows and landmarks.
 FEWEST, OUTER = 20, 0.99
+# A row is outside a subspace if its distance exceeds this share of its displacement from the mean.
+OUTSIDE = 1e-6
 
 
 @dataclass
@@ -92,6 +94,18 @@ class LandmarkAccumulator:
         landmarks, rows = white.inverse_linear(self.expansion.centers), self._in_units(x)
         most = torch.linalg.vector_norm(landmarks, dim=1).quantile(OUTER)
         return bool(torch.linalg.vector_norm(rows - white.mean, dim=1).median() > most)
+
+    def leaves_subspace(self, x: Tensor) -> bool:
+        """Return whether a row is outside the subspace in which the first rows vary."""
+        white = self.expansion.whitening
+        if white.vectors is None or white.rest != 0.0 or white.vectors.shape[1] == x.shape[1]:
+            return False
+        moved = self._in_units(x) - white.mean
+        away = moved - moved @ white.vectors @ white.vectors.mT
+        rounding = torch.finfo(x.dtype).eps * x.abs().amax(0).to(moved)
+        rounding = rounding if self.units is None else rounding / self.units.scale
+        resolved = OUTSIDE * torch.linalg.vector_norm(moved, dim=1) + 50 * rounding.norm()
+        return bool((torch.linalg.vector_norm(away, dim=1) > resolved).any())
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Return rows in float64 and in the units of the sums."""

@@ -426,3 +426,20 @@ def test_a_first_batch_with_few_rows_per_column_is_not_warned_of(n, d):
 def test_an_array_is_no_stream_of_batches(X):
     with pytest.raises(ValueError, match=r"single array of shape \(900, 6\)\. Call fit"):
         landmark_estimator().fit_batches(X)
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("constant", [0.0, 7.0])
+def test_a_column_that_varies_after_the_first_batch_is_warned_of(X, constant, whiten):
+    first = np.c_[X[:300], np.full(300, constant)]
+    estimator = landmark_estimator(whiten=whiten).partial_fit(first)
+    with pytest.warns(UserWarning, match="constant in the first batch"):
+        estimator.partial_fit(np.c_[X[300:], np.linspace(0, 1, 600)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_rounding_outside_a_subspace_is_not_warned_of(X, dtype, whiten, offset):
+    rows = np.c_[X + offset, (X + offset).sum(1), np.full(900, 0.1)].astype(dtype)
+    landmark_estimator(whiten=whiten).fit_batches(np.array_split(rows, 3))

@@ -109,8 +109,9 @@ class _SteinTool(BaseEstimator):
                 )
             source = self._score_source(X)
             check_instance("score_estimator", source, "a function or an instance")
-            is_estimator = isinstance(source, BaseEstimator)
-            return source.transform(X) if is_estimator else source(np.asarray(rows))
+            if isinstance(source, BaseEstimator):
+                return source.transform(X)
+            return source(np.array(rows))  # a copy, which the function may change in place
         if self.score_estimator is not None:
             raise ValueError(
                 "scores come from both y and score_estimator; pass scores as y with "

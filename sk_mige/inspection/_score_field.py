@@ -125,7 +125,7 @@ class ScoreFieldDisplay(Display):
             named = hasattr(estimator, "feature_names_in_")
             scores = estimator.transform(like_frame(starts, X) if named else starts)
         elif callable(estimator):
-            scores = estimator(starts)
+            scores = estimator(starts.copy())  # the function may change its argument in place
         else:
             raise TypeError(
                 "estimator must be a fitted score estimator or a function of points, got "

@@ -27,6 +27,12 @@ def minus(x):
     return -x
 
 
+def minus_in_place(x):
+    """Return the score of N(0, I) in the array of the argument."""
+    x *= -1
+    return x
+
+
 def normal(n=200, d=2, seed=0):
     return np.random.default_rng(seed).normal(size=(n, d))
 
@@ -389,3 +395,12 @@ def test_densities_that_are_not_zero_at_an_end_are_warned_of(tool):
     X = np.random.default_rng(1).exponential(size=(1000, 1))
     with pytest.warns(UserWarning, match="probably positive, .* at the end .* Stein's identity"):
         tool.fit(X, np.full_like(X, -1.0))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_score_function_may_change_its_argument(tool):
+    X, make = normal(), TOOLS[tool]
+    found = make(score_estimator=minus_in_place, **seed(tool)).fit(X)
+    np.testing.assert_array_equal(X, normal())
+    expected = make(score_estimator=minus, **seed(tool)).fit(X)
+    np.testing.assert_array_equal(result(found), result(expected))

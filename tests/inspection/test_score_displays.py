@@ -134,3 +134,11 @@ def test_candidates_without_regularisation_have_no_place_on_the_logarithmic_axis
     assert ScoreCVDisplay.from_estimator(search, param="alpha").values == [0.1]
     with pytest.raises(ValueError, match="param must be"):
         ScoreCVDisplay.from_estimator(search, param="gamma")
+
+
+def test_the_function_of_a_score_field_may_change_its_argument() -> None:
+    X, _ = make_banana(50, random_state=0)
+    points = X[:9].copy()
+    display = ScoreFieldDisplay.from_estimator(lambda x: np.negative(x, out=x), X, points=points)
+    np.testing.assert_array_equal(points, X[:9])
+    np.testing.assert_array_equal(display.points, -display.scores)

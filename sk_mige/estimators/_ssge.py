@@ -99,8 +99,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ.
 
-        - With an intensity of 0, the estimate is exactly equivariant under affine maps, and needs
-          about three samples per feature.
+        - With an intensity of 0 and a given ``alpha``, the estimate is exactly equivariant under
+          affine maps, and needs about three samples per feature. With ``alpha="auto"``, the chosen
+          strength can change with rotations.
         - With an intensity of 1, whitening only divides features by their standard deviations.
         - With "auto", the intensity maximises the leave-one-out Gaussian likelihood. If the
           samples form separate groups, ``kernel="auto"`` also tries the intensity 1.

@@ -27,14 +27,13 @@ from .heldout import (
     summed,
     tikhonov_filters,
 )
-from .kernels import Kernel, KernelMatrices
+from .kernels import KernelMatrices, squares_and_norms
 from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
 from .precision import widest_dtype
 from .select import clear_gain, select_candidate
 from .spectrum import (
     ALPHAS,
     CHOLESKY_RESOLUTION,
-    FLOAT32_RESOLUTION,
     exceeds,
     kernel_basis,
     orthonormal_sections,
@@ -58,9 +57,6 @@ LANDMARKS = 800
 # exceeds this multiple of the mean squared score. With one feature, such corrections often diverge
 # outside the data.
 IMPLAUSIBLE = 100.0
-# Range of bandwidths whose squares and inverse squares are in the range of float32. Largest mean
-# squared distance, in squared bandwidths, for which float32 resolves short distances.
-FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
 
 
 @dataclass(frozen=True)
@@ -358,7 +354,7 @@ def _choose(
         inner = centred @ centred.mT
 
     @functools.cache
-    def fold(k: int, shrinkage: float | str) -> tuple[KernelExpansion, Tensor, Tensor]:
+    def fold(k: int, shrinkage: float | str) -> tuple[DenseSplit, float]:
         held, kept = part == k, part != k
         if few:
             held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
@@ -371,14 +367,17 @@ def _choose(
         used = replace(settings, shrinkage=shrinkage)
         if shrinkage == settings.shrinkage:
             used = replace(used, bandwidth=bandwidth)
-        expansion, sq = build_expansion(
+        ex, sq = build_expansion(
             train, used, projection=projection, n_features=n_features, principal=spanned
         )
-        return expansion, sq, expansion.whitening(held_out)
+        ys = ex.centers, ex.whitening(held_out)
+        u, u_held = map(ex.kernel_coordinates, ys)
+        rows, held_rows = (WhitenedSamples(ex.whitening, y, [ex.base], projection) for y in ys)
+        return DenseSplit(rows, held_rows, (sq, squares_and_norms(u_held, u)[0])), ex.bandwidth
 
     def losses_of(variant: ScoreSettings) -> Iterator[Tensor]:
-        kernel = variant.kernels[0]
-        return (_losses_of_fold(*fold(k, variant.shrinkage), kernel) for k in range(N_FOLDS))
+        for k in range(N_FOLDS):
+            yield _losses_of_fold(*fold(k, variant.shrinkage), variant)
 
     return _best_variant(_suitable_variants(x, settings, few), losses_of)
 
@@ -469,37 +468,20 @@ def _best_variant(
     return chosen, alpha
 
 
-def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
-    """Return whether float32 resolves distances much smaller than the bandwidth."""
-    low, high = FLOAT32_BANDWIDTHS
-    return low < bandwidth < high and float(sq.mean()) < FLOAT32_DISTANCES * bandwidth**2
-
-
-def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Kernel) -> Tensor:
+def _losses_of_fold(split: DenseSplit, bandwidth: float, settings: ScoreSettings) -> Tensor:
     """Return the held-out loss of each strength, with the training rows as centres.
 
     The loss is infinite for a strength with an implausible norm. The lowest attainable loss is
     -E|g|²/2 for the true score g.
     """
-    ex = replace(ex, kernel=kernel)
-    definite = not ex.curl_free and float32_resolves(ex.bandwidth, sq)
-    matrices = ex.matrices_at(sq.float() if definite else sq)
-    if definite and exceeds(matrices.values, FLOAT32_RESOLUTION * len(sq)):
-        ex, y_held = ex.to(torch.float32), y_held.float()
-    elif definite:
-        matrices, definite = ex.matrices_at(sq), False
-    rows, held = (
-        WhitenedSamples(ex.whitening, y, [ex.base], ex.projection) for y in (ex.centers, y_held)
-    )
-    pair, split = (matrices, ex.matrices(held.y)), DenseSplit(rows, held)
-    if ex.curl_free:
-        vectors = orthonormal_sections(matrices.values)
-        found = split.gradients(ex.bandwidth, pair, vectors, tikhonov_filters, ex.kernel.steepness)
+    kernel = settings.kernels[0]
+    if settings.curl_free:
+        found = split.gradients(kernel, bandwidth, None, tikhonov_filters)
     else:
-        basis = kernel_basis(matrices.values, definite=definite)
-        found = split.sections(ex.bandwidth, pair, basis, tikhonov_filters)
+        basis = split.basis(kernel, bandwidth)
+        found = split.sections(kernel, bandwidth, basis, tikhonov_filters)
     losses, norms = found[0][0], found[1][0]
-    limit = IMPLAUSIBLE * len(sq) * -2 * losses.min().clamp_max(0)
+    limit = IMPLAUSIBLE * len(split.train.y) * -2 * losses.min().clamp_max(0)
     return losses.masked_fill(norms > limit, math.inf).double()
 
 

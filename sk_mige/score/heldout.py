@@ -19,11 +19,24 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .kernels import KernelMatrices, median_bandwidth, squared_distances, squares_and_norms
+from .kernels import Kernel, KernelMatrices, median_bandwidth, squares_and_norms
 from .model import KernelExpansion
 from .precision import TensorParts
-from .spectrum import ALPHAS, SpectralBasis, spectral_basis, spectral_filter
+from .spectrum import (
+    ALPHAS,
+    FLOAT32_RESOLUTION,
+    SpectralBasis,
+    exceeds,
+    kernel_basis,
+    orthonormal_sections,
+    spectral_basis,
+    spectral_filter,
+)
 from .whitening import Whitening
+
+# Range of bandwidths whose squares and inverse squares are in the range of float32. Largest mean
+# squared distance, in squared bandwidths, for which float32 resolves short distances.
+FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
 
 T = TypeVar("T")
 FilterRule = Callable[[Tensor, float], Tensor]
@@ -193,7 +206,7 @@ def section_linear(
         Squared bandwidth.
     """
     gram, slopes, _ = matrices
-    weights, yw = samples.weights[..., None], samples.yw.to(gram)
+    weights, yw, centers = (v.to(gram) for v in (samples.weights[..., None], samples.yw, centers))
     totals = slopes.sum(0)[:, None] * centers
     if matrices.shared and samples.projected is samples.yw:
         return gram.mT @ ((1 / s2 + weights) * yw) - totals / s2
@@ -242,8 +255,8 @@ def gradient_form(
     sq = between if x is centers else squares_and_norms(x, centers)[0]
     scaled = slopes * sq
     half = scaled.mT @ slopes
-    crossed = (slopes.mT @ slopes).mul_(between)
-    quadratic = half.mT.add(half).sub_(crossed).div_(2 * s2**2)
+    quadratic = torch.addcmul(half.mT + half, slopes.mT @ slopes, between, value=-1)
+    quadratic.div_(2 * s2**2)
     curved = scaled if matrices.shared else matrices.curvatures * sq
     laplacians = curved.sum(0) / s2**2 - slopes.sum(0) * (trace / s2)
     # 2 <x, x - z> = |x|² + |x - z|² - |z|²
@@ -302,74 +315,87 @@ def tikhonov_filters(
     return spectral_filter(values, n_samples, values.new_tensor(alphas)[:, None])
 
 
+def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
+    """Return whether float32 resolves distances much smaller than the bandwidth."""
+    low, high = FLOAT32_BANDWIDTHS
+    return low < bandwidth < high and float(sq.mean()) < FLOAT32_DISTANCES * bandwidth**2
+
+
 @dataclass(frozen=True)
 class DenseSplit:
     """Held-out losses of dense fits to training samples, which are the centres.
 
-    The methods return the mean held-out loss of each base and filter, shape (n_bases, F). The
-    methods also return upper bounds on the squared norm of the correction to the base at any point.
-    Parameters of the methods are the bandwidth and the kernel matrices (n, n) and (n', n) of the
-    training samples and of the held-out samples. The function ``filters_of`` returns the filters
-    (F, r) of eigenvalues and a number of samples.
+    :meth:`sections` and :meth:`gradients` return the mean held-out loss of each base and filter,
+    shape (n_bases, F). They also return upper bounds on the squared norm of the correction to the
+    base at any point. The function ``filters_of`` returns the filters (F, r) of eigenvalues and a
+    number of samples.
 
     Attributes
     ----------
     train, held : WhitenedSamples
         Training samples and held-out samples.
+    sq : tuple of Tensors of shape (n, n) and (n', n)
+        Squared distances of training samples and of held-out samples from the training samples, in
+        the coordinates of the kernel.
     """
 
     train: WhitenedSamples
     held: WhitenedSamples
-
-    @cached_property
-    def sq(self) -> tuple[Tensor, Tensor]:
-        """Squared distances (n, n) and (n', n) from the training samples, without a projection."""
-        return squared_distances(self.train.y), squared_distances(self.held.y, self.train.y)
+    sq: tuple[Tensor, Tensor]
 
     @cached_property
     def median(self) -> float:
         """Median distance between training samples."""
         return float(median_bandwidth(self.sq[0]))
 
-    def sections(
-        self,
-        bandwidth: float,
-        pair: tuple[KernelMatrices, KernelMatrices],
-        basis: SpectralBasis,
-        filters_of: FilterRule,
-    ) -> tuple[Tensor, Tensor]:
-        """Return losses and bounds of kernel functions, for the basis of the Gram matrix.
+    def basis(self, kernel: Kernel, bandwidth: float) -> SpectralBasis:
+        """Return the basis of the Gram matrix, in float32 if float32 resolves the spectrum."""
+        sq, s2 = self.sq[0], bandwidth**2
+        if float32_resolves(bandwidth, sq):
+            gram = kernel.matrices(sq.float(), s2).values
+            if exceeds(gram, FLOAT32_RESOLUTION * len(gram)):
+                return kernel_basis(gram, definite=True)
+        return kernel_basis(kernel.matrices(sq, s2).values)
 
-        The basis also diagonalises the quadratic form of the fit.
+    def _matrices(self, kernel: Kernel, s2: float, dtype: torch.dtype) -> list[KernelMatrices]:
+        return [kernel.matrices(sq.to(dtype), s2) for sq in self.sq]
+
+    def sections(
+        self, kernel: Kernel, bandwidth: float, basis: SpectralBasis, filters_of: FilterRule
+    ) -> tuple[Tensor, Tensor]:
+        """Return losses and bounds of kernel functions, in the dtype of the basis.
+
+        The basis of the Gram matrix also diagonalises the quadratic form of the fit.
         """
+        s2 = bandwidth**2
+        pair = self._matrices(kernel, s2, basis.values.dtype)
         p, p_held = (
-            basis.project(section_linear(rows, self.train.projected, matrices, bandwidth**2))
+            basis.project(section_linear(rows, self.train.projected, matrices, s2))
             for rows, matrices in zip((self.train, self.held), pair, strict=True)
         )
         values = pair[1].values @ basis.vectors
-        filters = filters_of(basis.values, len(self.train.y))
+        filters = filters_of(basis.values.to(self.sq[0]), len(self.train.y)).to(values)
         losses = QuadraticForm(values.mT @ values, p_held).filtered(filters, p)
         return self._means(losses), p.square().sum(-1) @ filters.square().mT
 
     def gradients(
-        self,
-        bandwidth: float,
-        pair: tuple[KernelMatrices, KernelMatrices],
-        vectors: Tensor,
-        filters_of: FilterRule,
-        steepness: float,
+        self, kernel: Kernel, bandwidth: float, basis: SpectralBasis | None, filters_of: FilterRule
     ) -> tuple[Tensor, Tensor]:
-        """Return losses and bounds of gradients, for coefficients V (n, r) with V' K V = I.
+        """Return losses and bounds of gradients, in the dtype of the samples.
 
-        The ``steepness`` is the largest slope of the kernel.
+        A basis of the Gram matrix in this dtype is used, if known.
         """
         s2, white, train, held = bandwidth**2, self.train.white, self.train, self.held
-        within, across = pair
+        within, across = self._matrices(kernel, s2, self.sq[0].dtype)
+        if basis is None or basis.vectors.dtype != self.sq[0].dtype:
+            vectors = orthonormal_sections(within.values)
+        else:
+            vectors = basis.resolved
         fit = gradient_form(train.y, train.y, white.n_features, within, s2, train.weights)
         loss = gradient_form(held.yw, train.yw, white.precision_trace, across, s2, held.weights)
         fit = fit.within(vectors)
         basis = spectral_basis(fit.quadratic)
-        n_effective = len(train.y) * steepness * white.n_features / s2
+        n_effective = len(train.y) * kernel.steepness * white.n_features / s2
         filters = filters_of(basis.values, n_effective)
         p = basis.project(fit.linear).mT  # (n_bases, r)
         # The coefficients of all bases and filters are the columns of one matrix.
@@ -377,7 +403,7 @@ class DenseSplit:
         linear = loss.linear.repeat_interleave(len(filters), dim=1)
         losses = (c * (0.5 * loss.quadratic @ c - linear)).sum(0).view(len(p), -1)
         # W maps the bounded gradient in whitened coordinates to input coordinates.
-        largest = steepness * white.largest_gain**2 / s2
+        largest = kernel.steepness * white.largest_gain**2 / s2
         return self._means(losses), p.square() @ filters.square().mT * largest
 
     def _means(self, losses: Tensor) -> Tensor:

@@ -13,11 +13,10 @@ from .fit import (
     ScoreFit,
     choose_over_landmarks,
     fit_landmarks,
-    float32_resolves,
     lift_expansion,
 )
 from .folds import N_FOLDS, hashed_folds
-from .heldout import KernelSums, kernel_sums, summed
+from .heldout import KernelSums, float32_resolves, kernel_sums, summed
 from .model import KernelExpansion, ScoreSettings, build_expansion
 from .spectrum import FLOAT32_RESOLUTION, exceeds
 from .subspace import varying_units

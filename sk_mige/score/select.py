@@ -12,9 +12,9 @@ from torch import Tensor
 
 from .base import fit_base
 from .heldout import DenseSplit, WhitenedSamples, tikhonov_filters
-from .kernels import Kernel
+from .kernels import Kernel, squared_distances
 from .model import ScoreSettings
-from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
+from .spectrum import leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
 
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
@@ -264,7 +264,9 @@ def _split_losses(
     def whitened(shrinkage: float | str, kinds: tuple[str | None, ...]) -> DenseSplit:
         white, radii = fit_whitening(train, shrinkage, d)
         bases = [fit_base(kind, radii, d) for kind in kinds]
-        return DenseSplit(*(WhitenedSamples(white, white(x), bases) for x in (train, held_out)))
+        rows, held = (WhitenedSamples(white, white(x), bases) for x in (train, held_out))
+        sq = squared_distances(rows.y), squared_distances(held.y, rows.y)
+        return DenseSplit(rows, held, sq)
 
     parts: list[tuple[Tensor, Tensor]] = []
     for grid in grids:
@@ -283,13 +285,8 @@ def _whitened_losses(split: DenseSplit, grid: CandidateGrid) -> Iterator[tuple[T
     """Yield losses and bounds for each kernel, bandwidth and value of curl_free."""
     for kernel, factor in grid.scales:
         sigma = factor * split.median
-        within, across = (kernel.matrices(sq, sigma**2) for sq in split.sq)
-        pair, basis = (within, across), kernel_basis(within.values)
+        basis = split.basis(kernel, sigma)
         for curl_free in grid.curl_frees:
-            if curl_free:
-                losses, bounds = split.gradients(
-                    sigma, pair, basis.resolved, grid.filters, kernel.steepness
-                )
-            else:
-                losses, bounds = split.sections(sigma, pair, basis, grid.filters)
+            method = split.gradients if curl_free else split.sections
+            losses, bounds = method(kernel, sigma, basis, grid.filters)
             yield losses.flatten(), bounds.flatten()

@@ -12,7 +12,7 @@ from sk_mige.datasets import (
     make_gaussian_mixture,
     make_ring,
 )
-from sk_mige.score import ScoreSettings, fit, fit_dense, fit_stein, ssge, whitening
+from sk_mige.score import ScoreSettings, fit, fit_dense, fit_stein, heldout, ssge, whitening
 from sk_mige.score.fit import fit_in_units, fit_landmarks
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.heldout import kernel_sums
@@ -230,7 +230,7 @@ def test_folds_in_float32_choose_the_strength_of_float64(monkeypatch, seed, d):
     x = gaussian(150, d, seed)
     x = torch.cat([x, x[:, :3] ** 2 + x[:, 3:6]], 1)
     chosen = fit_dense(x, ScoreSettings()).alpha
-    monkeypatch.setattr(fit, "FLOAT32_RESOLUTION", 1.0)
+    monkeypatch.setattr(heldout, "FLOAT32_RESOLUTION", 1.0)
     assert fit_dense(x, ScoreSettings()).alpha == chosen
 
 
@@ -241,7 +241,7 @@ def test_folds_with_a_narrow_kernel_choose_the_strength_of_float64(monkeypatch):
     x[50:] += 1e4
     settings = ScoreSettings(bandwidth=1e-3, shrinkage=1.0, kernel=KERNELS["matern"])
     chosen = fit_dense(x, settings).alpha
-    monkeypatch.setattr(fit, "FLOAT32_RESOLUTION", 1.0)
+    monkeypatch.setattr(heldout, "FLOAT32_RESOLUTION", 1.0)
     assert fit_dense(x, settings).alpha == chosen
 
 

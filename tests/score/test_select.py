@@ -19,6 +19,7 @@ from sk_mige.score import (
 )
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.heldout import DenseSplit, WhitenedSamples, kernel_sums
+from sk_mige.score.kernels import squared_distances
 from sk_mige.score.model import KernelExpansion
 from sk_mige.score.select import (
     CandidateGrid,
@@ -73,11 +74,11 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     white = whitening(x)[0]
     y = white(x)
     rows, expansion = WhitenedSamples(white, y, [base]), KernelExpansion(white, base, y, 0.7)
-    matrices, sums = expansion.matrices(), kernel_sums(expansion, x)
-    gram, basis = matrices.values, kernel_basis(matrices.values)
+    gram, sums, sq = expansion.gram(), kernel_sums(expansion, x), squared_distances(y)
+    basis = kernel_basis(gram)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
-    pair, split = (matrices, matrices), DenseSplit(rows, rows)
-    _, norms = split.sections(0.7, pair, basis, lambda values, n: filters)
+    split = DenseSplit(rows, rows, (sq, sq))
+    _, norms = split.sections(RBF(), 0.7, basis, lambda values, n: filters)
     for norm, filter_ in zip(norms[0], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
@@ -93,9 +94,13 @@ def test_losses_with_a_projection_are_those_of_the_fitted_model(kernel):
         WhitenedSamples(ex.whitening, y, [ex.base], projection)
         for y in (ex.centers, ex.whitening(x[40:]))
     )
-    pair, basis = (ex.matrices(), ex.matrices(held.y)), kernel_basis(ex.gram())
-    losses, _ = DenseSplit(rows, held).sections(
-        ex.bandwidth, pair, basis, lambda values, n: spectral_filter(values, n, 1e-2)[None]
+    u, u_held = ex.kernel_coordinates(rows.y), ex.kernel_coordinates(held.y)
+    split = DenseSplit(rows, held, (squared_distances(u), squared_distances(u_held, u)))
+    losses, _ = split.sections(
+        kernel,
+        ex.bandwidth,
+        kernel_basis(ex.gram()),
+        lambda values, n: spectral_filter(values, n, 1e-2)[None],
     )
     torch.testing.assert_close(losses[0, 0], model.hyvarinen_loss(x[40:]).mean())
 

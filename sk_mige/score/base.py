@@ -27,15 +27,16 @@ class RadialBase:
 
     Attributes
     ----------
-    dof : float or None
-        Degrees of freedom. Infinity means a Gaussian, and None means no base.
+    dof : float, Tensor of shape (F, 1) or None
+        Degrees of freedom. Infinity means a Gaussian, and None means no base. A column gives one
+        row of weights for each value.
     variance : float
         Variance v of each coordinate. After whitening, v is 1.
     n_features : int
         Dimension d.
     """
 
-    dof: float | None
+    dof: float | Tensor | None
     variance: float
     n_features: int
 
@@ -43,11 +44,11 @@ class RadialBase:
         r"""Return the weight w and its derivative :math:`dw/dr^2` at squared radii (n,)."""
         if self.dof is None:
             return torch.zeros_like(radii), torch.zeros_like(radii)
-        if math.isinf(self.dof):
-            return torch.full_like(radii, 1 / self.variance), torch.zeros_like(radii)
-        denominator = (self.dof - 2) * self.variance + radii
-        weight = (self.dof + self.n_features) / denominator
-        return weight, -weight / denominator
+        share = 1 / self.dof  # 0 for a Gaussian
+        radii = radii.clamp_max(torch.finfo(radii.dtype).max)  # 0 times infinity is undefined
+        denominator = (1 - 2 * share) * self.variance + share * radii
+        weight = (1 + share * self.n_features) / denominator
+        return weight, -share * weight / denominator
 
     def loss(self, radii: Tensor, squares: Tensor, trace: float) -> Tensor:
         r"""Return Hyvärinen's loss (n,) of the score :math:`W g_0(y)`.
@@ -77,10 +78,10 @@ class RadialBase:
     def log_constant(self) -> float:
         """Logarithm of the integral of the density, after scaling to density 1 at the centre."""
         assert self.dof is not None
-        d, spread = self.n_features, self.variance
+        d = self.n_features
         if math.isinf(self.dof):
-            return 0.5 * d * math.log(2 * math.pi * spread)
-        spread *= self.dof - 2
+            return 0.5 * d * math.log(2 * math.pi * self.variance)
+        spread = (self.dof - 2) * self.variance
         gammas = math.lgamma(self.dof / 2) - math.lgamma((self.dof + d) / 2)
         return gammas + 0.5 * d * math.log(math.pi * spread)
 
@@ -120,8 +121,8 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     """
     if kind is None or kind == "gaussian":
         return RadialBase(None if kind is None else math.inf, variance, n_features)
-    bases = [RadialBase(dof, 1.0, n_features) for dof in DEGREES_OF_FREEDOM]
-    losses = torch.stack([base.loss(radii, radii, n_features) for base in bases])
+    column = radii.new_tensor(DEGREES_OF_FREEDOM)[:, None]
+    losses = RadialBase(column, 1.0, n_features).loss(radii, radii, n_features)
     best = int(losses.mean(1).argmin())
     gain = losses[-1] - losses[best]  # gain over the Gaussian, the last base, for each sample
     # Prefer the Gaussian unless the mean gain exceeds its standard error.

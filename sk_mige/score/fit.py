@@ -478,8 +478,8 @@ def _losses_of_fold(split: DenseSplit, bandwidth: float, settings: ScoreSettings
     if settings.curl_free:
         found = split.gradients(kernel, bandwidth, None, tikhonov_filters)
     else:
-        basis = split.basis(kernel, bandwidth)
-        found = split.sections(kernel, bandwidth, basis, tikhonov_filters)
+        decomposed = split.decomposed(kernel, bandwidth)
+        found = split.sections(kernel, bandwidth, decomposed, tikhonov_filters)
     losses, norms = found[0][0], found[1][0]
     limit = IMPLAUSIBLE * len(split.train.y) * -2 * losses.min().clamp_max(0)
     return losses.masked_fill(norms > limit, math.inf).double()

@@ -39,6 +39,7 @@ from .whitening import Whitening
 FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
 
 T = TypeVar("T")
+Decomposed = tuple[KernelMatrices, SpectralBasis]
 FilterRule = Callable[[Tensor, float], Tensor]
 
 
@@ -348,27 +349,25 @@ class DenseSplit:
         """Median distance between training samples."""
         return float(median_bandwidth(self.sq[0]))
 
-    def basis(self, kernel: Kernel, bandwidth: float) -> SpectralBasis:
-        """Return the basis of the Gram matrix, in float32 if float32 resolves the spectrum."""
+    def decomposed(self, kernel: Kernel, bandwidth: float) -> Decomposed:
+        """Return kernel matrices (n, n) and their basis, in float32 if float32 resolves them."""
         sq, s2 = self.sq[0], bandwidth**2
         if float32_resolves(bandwidth, sq):
-            gram = kernel.matrices(sq.float(), s2).values
-            if exceeds(gram, FLOAT32_RESOLUTION * len(gram)):
-                return kernel_basis(gram, definite=True)
-        return kernel_basis(kernel.matrices(sq, s2).values)
-
-    def _matrices(self, kernel: Kernel, s2: float, dtype: torch.dtype) -> list[KernelMatrices]:
-        return [kernel.matrices(sq.to(dtype), s2) for sq in self.sq]
+            within = kernel.matrices(sq.float(), s2)
+            if exceeds(within.values, FLOAT32_RESOLUTION * len(sq)):
+                return within, kernel_basis(within.values, definite=True)
+        within = kernel.matrices(sq, s2)
+        return within, kernel_basis(within.values)
 
     def sections(
-        self, kernel: Kernel, bandwidth: float, basis: SpectralBasis, filters_of: FilterRule
+        self, kernel: Kernel, bandwidth: float, found: Decomposed, filters_of: FilterRule
     ) -> tuple[Tensor, Tensor]:
-        """Return losses and bounds of kernel functions, in the dtype of the basis.
+        """Return losses and bounds of kernel functions, in the dtype of the decomposition.
 
         The basis of the Gram matrix also diagonalises the quadratic form of the fit.
         """
-        s2 = bandwidth**2
-        pair = self._matrices(kernel, s2, basis.values.dtype)
+        (within, basis), s2 = found, bandwidth**2
+        pair = within, kernel.matrices(self.sq[1].to(within.values), s2)
         p, p_held = (
             basis.project(section_linear(rows, self.train.projected, matrices, s2))
             for rows, matrices in zip((self.train, self.held), pair, strict=True)
@@ -379,18 +378,19 @@ class DenseSplit:
         return self._means(losses), p.square().sum(-1) @ filters.square().mT
 
     def gradients(
-        self, kernel: Kernel, bandwidth: float, basis: SpectralBasis | None, filters_of: FilterRule
+        self, kernel: Kernel, bandwidth: float, found: Decomposed | None, filters_of: FilterRule
     ) -> tuple[Tensor, Tensor]:
         """Return losses and bounds of gradients, in the dtype of the samples.
 
-        A basis of the Gram matrix in this dtype is used, if known.
+        A decomposition in this dtype is used, if known.
         """
         s2, white, train, held = bandwidth**2, self.train.white, self.train, self.held
-        within, across = self._matrices(kernel, s2, self.sq[0].dtype)
-        if basis is None or basis.vectors.dtype != self.sq[0].dtype:
+        if found is None or found[0].values.dtype != self.sq[0].dtype:
+            within = kernel.matrices(self.sq[0], s2)
             vectors = orthonormal_sections(within.values)
         else:
-            vectors = basis.resolved
+            within, vectors = found[0], found[1].resolved
+        across = kernel.matrices(self.sq[1], s2)
         fit = gradient_form(train.y, train.y, white.n_features, within, s2, train.weights)
         loss = gradient_form(held.yw, train.yw, white.precision_trace, across, s2, held.weights)
         fit = fit.within(vectors)

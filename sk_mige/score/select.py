@@ -285,8 +285,8 @@ def _whitened_losses(split: DenseSplit, grid: CandidateGrid) -> Iterator[tuple[T
     """Yield losses and bounds for each kernel, bandwidth and value of curl_free."""
     for kernel, factor in grid.scales:
         sigma = factor * split.median
-        basis = split.basis(kernel, sigma)
+        found = split.decomposed(kernel, sigma)
         for curl_free in grid.curl_frees:
             method = split.gradients if curl_free else split.sections
-            losses, bounds = method(kernel, sigma, basis, grid.filters)
+            losses, bounds = method(kernel, sigma, found, grid.filters)
             yield losses.flatten(), bounds.flatten()

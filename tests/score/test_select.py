@@ -74,11 +74,11 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     white = whitening(x)[0]
     y = white(x)
     rows, expansion = WhitenedSamples(white, y, [base]), KernelExpansion(white, base, y, 0.7)
-    gram, sums, sq = expansion.gram(), kernel_sums(expansion, x), squared_distances(y)
-    basis = kernel_basis(gram)
+    matrices, sums, sq = expansion.matrices(), kernel_sums(expansion, x), squared_distances(y)
+    gram, basis = matrices.values, kernel_basis(matrices.values)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
     split = DenseSplit(rows, rows, (sq, sq))
-    _, norms = split.sections(RBF(), 0.7, basis, lambda values, n: filters)
+    _, norms = split.sections(RBF(), 0.7, (matrices, basis), lambda values, n: filters)
     for norm, filter_ in zip(norms[0], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
@@ -99,7 +99,7 @@ def test_losses_with_a_projection_are_those_of_the_fitted_model(kernel):
     losses, _ = split.sections(
         kernel,
         ex.bandwidth,
-        kernel_basis(ex.gram()),
+        (ex.matrices(), kernel_basis(ex.gram())),
         lambda values, n: spectral_filter(values, n, 1e-2)[None],
     )
     torch.testing.assert_close(losses[0, 0], model.hyvarinen_loss(x[40:]).mean())

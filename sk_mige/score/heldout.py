@@ -256,7 +256,7 @@ def gradient_form(
     sq = between if x is centers else squares_and_norms(x, centers)[0]
     scaled = slopes * sq
     half = scaled.mT @ slopes
-    quadratic = torch.addcmul(half.mT + half, slopes.mT @ slopes, between, value=-1)
+    quadratic = torch.addcmul(half + half.mT, slopes.mT @ slopes, between, value=-1)
     quadratic.div_(2 * s2**2)
     curved = scaled if matrices.shared else matrices.curvatures * sq
     laplacians = curved.sum(0) / s2**2 - slopes.sum(0) * (trace / s2)

@@ -142,8 +142,8 @@ class MutualInfoEstimator(BaseEstimator):
     Columns of strings or categories are labels. Dates and durations are numbers. Numeric columns
     are labels if they have at most 50 distinct combinations, and at most one combination per ten
     rows. Two distinct combinations are always labels. Convert numeric labels with more classes to
-    strings. If a table has labels and numbers, the chain rule gives separate terms for labels and
-    for numbers. For numbers, columns are standardised within each class.
+    strings or categories. If a table has labels and numbers, the chain rule gives separate terms
+    for labels and for numbers. For numbers, columns are standardised within each class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
@@ -242,9 +242,10 @@ class MutualInfoEstimator(BaseEstimator):
             If X or Y is sparse.
         ValueError
             If the numbers of rows differ, there are too few rows for ``cv`` or for a label, or a
-            value is missing. The error is also raised if the numbers of rows and of labels have a
-            product of more than 200 million. In a table with numbers, a column with more than 500
-            labels, many of which are rare, also raises the error.
+            value is missing. If no candidate of ``candidates`` applies to the columns. The error is
+            also raised if the numbers of rows and of labels have a product of more than 200
+            million. In a table with numbers, a column with more than 500 labels, many of which are
+            rare, also raises the error.
 
         Warns
         -----

@@ -50,11 +50,22 @@ def as_table(name: str, values: Any) -> Array:
         )
     table = table.reshape(len(table), -1)
     _check_entries(name, table)
+    named = _categorical(values)
+    if any(named):
+        table = table.astype(object)
+        table[:, named] = table[:, named].astype(str)
     if table.dtype.kind == "O":
         table = _dates_as_numbers(table)
     if table.dtype.kind in "iuO":
         _check_distinct_in_float64(name, table)
     return table
+
+
+def _categorical(values: Any) -> list[bool]:
+    """Return whether each column is a categorical of pandas, whose categories can be numbers."""
+    is_frame = hasattr(values, "columns")
+    dtypes = getattr(values, "dtypes", ()) if is_frame else [getattr(values, "dtype", None)]
+    return [str(dtype) == "category" for dtype in dtypes]
 
 
 def _dates_as_numbers(table: Array) -> Array:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.information._samples import check_pair
+from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState, DensityReference, log_normal, whitener
@@ -32,8 +33,9 @@ class AdditiveReference(DensityReference):
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
     which resolve the edges of a uniform distribution. Rows with outlying residuals have a smaller
     weight in the regression, as in Huber's regression. The model uses the direction with the larger
-    in-sample mean of f. Columns that are constant in the training rows are left out. If x or y is
-    constant, f is zero.
+    in-sample mean of f. Columns of x that are constant in the training rows, or linear combinations
+    of other columns of x, are left out, and likewise for y. This does not change the information.
+    If x or y is constant, f is zero.
 
     Examples
     --------
@@ -62,8 +64,10 @@ class AdditiveReference(DensityReference):
             The fitted reference.
         """
         check_pair(x, y)
-        self.varying_x_, self.varying_y_ = ((z != z[0]).any(0) for z in (x, y))
-        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
+        self.kept_x_, self.kept_y_ = (
+            independent_columns(z) if bool((z != z[0]).any()) else [] for z in (x, y)
+        )
+        x, y = x[:, self.kept_x_], y[:, self.kept_y_]
         self.x_, self.y_ = _Density(x), _Density(y)
         information = -torch.inf
         for of_x in (False, True):
@@ -93,7 +97,7 @@ class AdditiveReference(DensityReference):
         tuple of two tensors
             Either x and the residuals of y, or y and the residuals of x.
         """
-        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
+        x, y = x[:, self.kept_x_], y[:, self.kept_y_]
         cause, effect = (y, x) if self.of_x_ else (x, y)
         return cause, effect - _with_constant(cause) @ self.weights_
 
@@ -111,8 +115,8 @@ class AdditiveReference(DensityReference):
         -------
         tensor of shape (n,)
         """
-        of_x = self.x_.log_density_of_scores(x[:, self.varying_x_])
-        of_y = self.y_.log_density_of_scores(y[:, self.varying_y_])
+        of_x = self.x_.log_density_of_scores(x[:, self.kept_x_])
+        of_y = self.y_.log_density_of_scores(y[:, self.kept_y_])
         return self.pointwise(x, y) + of_x + of_y
 
     def _joint(self, x: Tensor, y: Tensor) -> Tensor:
@@ -121,8 +125,8 @@ class AdditiveReference(DensityReference):
     def _margin(self, z: Tensor, of_x: bool) -> Tensor:
         if of_x != self.of_x_:  # the density of the noise is conditional on the regressors
             return z.new_zeros(len(z))
-        alone, varying = (self.x_, self.varying_x_) if of_x else (self.y_, self.varying_y_)
-        return alone.log_density(z[:, varying])
+        alone, kept = (self.x_, self.kept_x_) if of_x else (self.y_, self.kept_y_)
+        return alone.log_density(z[:, kept])
 
 
 class _Density(ArrayState):

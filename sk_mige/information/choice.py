@@ -11,7 +11,10 @@ from torch import Tensor
 from sk_mige._contexts import on_cpu
 from sk_mige.information._samples import check_pair
 from sk_mige.information.comparison import (
+    MAX_MIXTURE_DIMENSIONS,
     MAX_NEIGHBOR_DIMENSIONS,
+    MIN_NEIGHBOR_ROWS,
+    MIN_NETWORK_DIMENSIONS,
     TOLERANCE,
     Comparison,
     Pair,
@@ -125,7 +128,8 @@ def choose_information(
         Normal scores of y.
     candidates : sequence of str
         Candidates to compare. The default is "gaussian", "elliptical", "mixture", "neighbors",
-        "additive" and "network".
+        "additive" and "network". Candidates that do not apply are skipped. With p + q = d columns,
+        "neighbors" needs d ≤ 4 and 20 rows, "mixture" d ≤ 40 and "network" d ≥ 3.
     components : tuple of two tensors, default=None
         Normal scores of independent components of x and y. A copula uses the columns or the
         components, whichever has the larger evidence. One network receives the columns and corrects
@@ -146,6 +150,11 @@ def choose_information(
     Returns
     -------
     ChosenInformation
+
+    Raises
+    ------
+    ValueError
+        If a candidate is unknown, no candidate applies to x and y, or x and y are not valid.
 
     Notes
     -----
@@ -187,6 +196,9 @@ def choose_information(
     True
     """
     check_pair(x, y)
+    candidates = (candidates,) if isinstance(candidates, str) else tuple(candidates)
+    if not set(candidates) <= set(CANDIDATES):
+        raise ValueError(f"candidates must be some of {list(CANDIDATES)}; got {candidates!r}")
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
     views = coordinates(x.detach(), y.detach(), components, numbers)
@@ -195,6 +207,14 @@ def choose_information(
     rest = candidates, folds[order], seed, device
     ordered = {name: (left[order], right[order]) for name, (left, right) in views.items()}
     whole, part = Comparison(ordered, *rest), _Part()
+    if not (whole.judged[1:] or whole.has_network):  # the first candidate is independence
+        raise ValueError(
+            f"no candidate of {candidates!r} applies to {x.shape[1]} + {y.shape[1]} columns and "
+            f"{len(x)} rows: 'neighbors' needs at most {MAX_NEIGHBOR_DIMENSIONS} columns and at "
+            f"least {MIN_NEIGHBOR_ROWS} rows, 'mixture' at most {MAX_MIXTURE_DIMENSIONS} columns, "
+            f"'network' at least {MIN_NETWORK_DIMENSIONS} columns, and 'additive' numbers. Add "
+            "'gaussian' to the candidates"
+        )
     whole.fit_first_network()
     best = whole
     is_wide = x.shape[1] + y.shape[1] > MAX_NEIGHBOR_DIMENSIONS

@@ -11,6 +11,7 @@ from scipy.special import chdtrc
 from torch import Tensor
 
 from sk_mige.information.additive import AdditiveReference
+from sk_mige.information.axes import independent_columns
 from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.elliptical import EllipticalReference
 from sk_mige.information.evidence import (
@@ -28,8 +29,8 @@ from sk_mige.information.references import (
 )
 
 COPULAS = ("gaussian", "elliptical")
-# Largest total dimension of x and y for nearest neighbours.
-MAX_NEIGHBOR_DIMENSIONS = 4
+# Largest total dimension of x and y for nearest neighbours, and smallest number of rows.
+MAX_NEIGHBOR_DIMENSIONS, MIN_NEIGHBOR_ROWS = 4, 20
 # Largest total dimension for mixtures, whose covariances have many parameters.
 MAX_MIXTURE_DIMENSIONS = 40
 # In two dimensions, neighbours and mixtures suffice without a network.
@@ -205,7 +206,8 @@ def judge_references(
     for name, make in makers.items():
         if name in candidates and (name != "mixture" or d <= MAX_MIXTURE_DIMENSIONS):
             judged.append(cross_fit(name, make, views, inputs, folds))
-    if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
+    has_neighbours = d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= MIN_NEIGHBOR_ROWS
+    if "neighbors" in candidates and has_neighbours:
         judged.append(_judge_neighbours(views, inputs, judged, folds))
     if "additive" in candidates and "numbers" in views:
         judged.append(_judge_additive(views, judged, folds))
@@ -222,6 +224,8 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     if gain < required:
         return _rejected("additive", own, len(x), "numbers")
     found = cross_fit("additive", lambda *_: AdditiveReference(), views, "numbers", folds, model)
+    if any(len(independent_columns(z)) < z.shape[1] for z in (x, y)):
+        found.log_density = None  # not comparable with densities of all columns
     raw = sum(
         float(model.pointwise(x[folds == k], y[folds == k]).sum())
         for k, model in enumerate(found.models)

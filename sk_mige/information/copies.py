@@ -177,8 +177,10 @@ def shared_information(copies: Tensor) -> float:
     flat = copies.detach().double().flatten(0, 1)
     if not bool(flat.isfinite().all()):
         return math.nan
+    largest = flat.abs().amax(0)
+    flat = flat / torch.where(largest > 0, largest, 1.0)  # squares neither overflow nor vanish
     centred, scale = flat - flat.mean(0), flat.std(0)
-    varies = scale > 1e-12 * flat.abs().amax(0)
+    varies = scale > 1e-12
     if not bool(varies.any()):
         return 0.0
     codes = centred[:, varies] / scale[varies]

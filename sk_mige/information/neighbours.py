@@ -170,8 +170,8 @@ class NeighbourReference(Reference):
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     """Maximum-likelihood estimate of the intrinsic dimension of the data [1]_.
 
-    With 4,000 rows or more, the dimension is estimated at 2,000 to 3,000 rows, with neighbours
-    among all rows.
+    Copies of a row are counted once. With 4,000 distinct rows or more, the dimension is estimated
+    at 2,000 to 3,000 rows, with neighbours among all rows.
 
     Parameters
     ----------
@@ -197,7 +197,8 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     1
     """
     rows = _array("z", z)
-    _check_neighbours(n_neighbors, len(rows))
+    rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
+    _check_neighbours(n_neighbors, len(rows), "distinct rows")
     some = rows[:: max(1, len(rows) // MAX_CENTRES)]
     distances, _ = cKDTree(rows).query(some, k=n_neighbors + 1)
     distances = np.maximum(distances[:, 1:], 1e-300)
@@ -211,9 +212,9 @@ def _array(name: str, z: Any) -> Rows:
     return rows
 
 
-def _check_neighbours(n_neighbors: Any, n: int) -> None:
+def _check_neighbours(n_neighbors: Any, n: int, kind: str = "rows") -> None:
     if as_size("n_neighbors", n_neighbors) >= n:
-        raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of rows")
+        raise ValueError(f"n_neighbors={n_neighbors} must be below {n}, the number of {kind}")
 
 
 def _margin(z: Rows) -> cKDTree | Rows:

@@ -13,9 +13,9 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige._arrays import as_array
 from sk_mige._sizes import as_size
 from sk_mige.dependence import MutualInfoEstimator
+from sk_mige.dependence._variables import as_table
 
 from ._display import Axes, Display, real_numbers
 
@@ -141,7 +141,7 @@ class MutualInfoDisplay(Display):
             check_is_fitted(estimator)
             fitted = [estimator]
         else:
-            x, y = as_array(X, "X"), as_array(Y, "Y")
+            x, y = as_table("X", X), as_table("Y", Y)
             fitted = _fit_subsets(estimator, x, y, sizes, random_state)
         last = fitted[-1].results_
         values = np.array([copy.mutual_info_ for copy in fitted])

@@ -1057,3 +1057,28 @@ def test_a_table_of_dates_and_labels_has_numbers_and_labels() -> None:
     found = quick("gaussian", "linear").fit(table, numbers / 100 + rng.standard_normal(300))
     truth = quick().fit(numbers, numbers / 100 + rng.standard_normal(300)).mutual_info_
     assert abs(found.mutual_info_ - truth) < 0.1
+
+
+def test_categories_that_are_numbers_are_labels() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(60, size=600)
+    y = 2.0 * (rng.permutation(60)[codes] % 2) + rng.standard_normal(600)
+    estimator = quick("linear")
+    named = estimator.fit(codes.astype(str), y).mutual_info_
+    assert named > 0.2
+    assert estimator.fit(pd.Series(codes, dtype="category"), y).mutual_info_ == named
+    assert estimator.fit(pd.DataFrame({"code": pd.Categorical(codes)}), y).mutual_info_ == named
+
+
+@pytest.mark.parametrize(("candidate", "n_columns"), [("network", 1), ("neighbors", 4)])
+def test_candidates_that_do_not_apply_to_the_columns_raise_an_error(candidate, n_columns) -> None:
+    x, y, _ = gaussian_pair(100, n_columns)
+    with pytest.raises(ValueError, match=f"no candidate of .*{candidate}.* applies to"):
+        quick(candidate).fit(x, y)
+
+
+def test_combinations_of_columns_do_not_hide_the_edges_of_noise() -> None:
+    x, noise = np.random.default_rng(0).random((2, 1000, 2))
+    table = np.column_stack([x, x.sum(1), x[:, 0] - x[:, 1]])
+    found = quick("gaussian", "additive").fit(table, x[:, 0] + 0.5 * noise[:, 0])
+    assert abs(found.mutual_info_ - (0.25 + np.log(2))) < 0.05

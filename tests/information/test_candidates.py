@@ -365,3 +365,20 @@ def test_intervals_of_mixtures_contain_relations_that_need_many_components() -> 
     y = x * x.roll(1, 1) + 0.7 * noise  # 1.45 nats, by Monte Carlo integration
     low, high = choose_information(*map(gaussianize_ranks, (x, y)), ("mixture",)).interval
     assert low < 1.45 < high
+
+
+def test_linear_combinations_of_columns_do_not_change_a_regression() -> None:
+    x, y = draws(400, 2), draws(400, 2, seed=1)
+    y = y + x
+    wide_x, wide_y = (torch.cat([z, z.sum(1, keepdim=True)], 1) for z in (x, y))
+    found = AdditiveReference().fit(wide_x, wide_y).pointwise(wide_x, wide_y)
+    torch.testing.assert_close(found, AdditiveReference().fit(x, y).pointwise(x, y))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("gausian",), "must be some of"), ((), "no candidate"), (("additive",), "no candidate")],
+)
+def test_unknown_or_unsuitable_candidates_raise_an_error(names, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        choose_information(draws(50, 1), draws(50, 1, seed=1), names)

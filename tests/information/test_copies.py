@@ -187,3 +187,9 @@ def test_more_copies_of_few_samples_reduce_the_error():
 def test_shuffled_copies_of_few_rows_share_little(n):
     x = torch.randn(n, 3, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
     assert information_of_copies(lambda rows: rows, [x], n, shuffled=True) < 0.05
+
+
+@pytest.mark.parametrize("unit", [1e-250, 1e250])
+def test_extreme_units_of_the_code_do_not_matter(unit):
+    codes = noisy_copies(100, 0.8, 2)
+    assert shared_information(unit * codes) == pytest.approx(shared_information(codes))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from sk_mige.information import NeighbourReference, ksg_terms
+from sk_mige.information import NeighbourReference, ksg_terms, local_dimension
 
 
 def distances(a: torch.Tensor, b: torch.Tensor) -> NDArray[np.float64]:
@@ -80,3 +80,10 @@ def test_a_column_and_its_copy_have_the_counts_of_a_column(seed: int) -> None:
 def test_samples_with_a_graph_have_the_same_terms() -> None:
     x, y = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.equal(ksg_terms(x, y.clone().requires_grad_()), ksg_terms(x, y))
+
+
+def test_copies_of_rows_do_not_change_the_dimension() -> None:
+    z = rows(200, 2, 0)
+    assert local_dimension(z.repeat(2, 1)) == local_dimension(z)
+    with pytest.raises(ValueError, match="distinct rows"):
+        local_dimension(torch.ones(50, 3))

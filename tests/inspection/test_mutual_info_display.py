@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -116,3 +117,13 @@ def test_arguments_of_from_estimator_are_checked() -> None:
         MutualInfoDisplay.from_estimator(ESTIMATOR, X, Y, sizes=[100, 500])
     with pytest.raises(ValueError, match="truth has 1 values"):
         MutualInfoDisplay.from_estimator(ESTIMATOR, X, Y, sizes=[100], truth=np.nan)
+
+
+def test_categories_that_are_numbers_are_labels_in_the_display_too() -> None:
+    codes = np.random.default_rng(0).integers(60, size=300)
+    table, y = pd.DataFrame({"code": pd.Categorical(codes)}), np.arange(300.0) % 7
+    estimator = MutualInfoEstimator(["linear"], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        display = MutualInfoDisplay.from_estimator(estimator, table, y, sizes=[300])
+        assert display.mutual_info[-1] == estimator.fit(table, y).mutual_info_

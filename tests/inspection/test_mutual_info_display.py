@@ -121,7 +121,7 @@ def test_arguments_of_from_estimator_are_checked() -> None:
 
 def test_categories_that_are_numbers_are_labels_in_the_display_too() -> None:
     codes = np.random.default_rng(0).integers(60, size=300)
-    table, y = pd.DataFrame({"code": pd.Categorical(codes)}), np.arange(300.0) % 7
+    table, y = pd.DataFrame({"code": pd.Categorical(codes)}), np.sin(np.arange(300.0))
     estimator = MutualInfoEstimator(["linear"], random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

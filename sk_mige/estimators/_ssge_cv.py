@@ -476,7 +476,14 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
     place = np.full(n_samples, -1)
     place[numbers] = np.arange(len(numbers))
     splits = []
-    for number, parts in enumerate(check_cv(cv).split(np.empty((n_samples, 1)))):
+    try:
+        divided = list(check_cv(cv).split(np.empty((n_samples, 1))))
+    except TypeError as error:
+        raise TypeError(
+            f"cv={cv!r} cannot divide rows without labels: {error}. Pass a number of folds, or a "
+            "splitter that needs only X, such as KFold"
+        ) from error
+    for number, parts in enumerate(divided):
         found = [place[part] for part in parts]
         train, test = (torch.from_numpy(part[part >= 0]).to(device) for part in found)
         if len(train) < 2 or len(test) < 1:

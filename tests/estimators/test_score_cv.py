@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
 from sk_mige.datasets import (
@@ -96,6 +96,12 @@ def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
     assert sum(sizes[:2]) == 40
     for part, rows in zip(seen, (X[:60], X[60:], X[60:], X[:60]), strict=True):
         assert all((rows == point).all(1).any() for point in part)
+
+
+def test_a_splitter_that_needs_labels_is_refused_by_name():
+    search = SSGEScoreEstimatorCV(cv=StratifiedKFold(3))
+    with pytest.raises(TypeError, match="cv=StratifiedKFold.* without labels.*such as KFold"):
+        search.fit(make_banana(60, random_state=0)[0])
 
 
 def test_a_split_without_compared_rows_is_refused(monkeypatch):

@@ -451,7 +451,7 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
     """Split rows with coordinates x into folds, with equal rows in the same fold."""
     if n_folds > len(x) // 2:
         raise ValueError(
-            f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {len(x)}; use a "
+            f"cv={n_folds} needs at least {2 * n_folds} samples, but X has {len(x)}; use a "
             "smaller cv"
         )
     fold = sample_folds(x, n_folds, rows)

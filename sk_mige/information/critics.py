@@ -67,7 +67,7 @@ class SeparableCritic(nn.Module):
         if shared and n_features_x != n_features_y:
             raise ValueError(
                 "shared=True needs x and y of equal dimension; got "
-                f"n_features_x={n_features_x} and n_features_y={n_features_y}"
+                f"n_features_x={n_features_x} and n_features_y={n_features_y}: use shared=False"
             )
         self.temperature = temperature
         width_x, width_y = _widths(n_features_x, n_features_y)

@@ -160,9 +160,9 @@ def with_undescribed(
     least = 0.5 * float(strength[undescribed].max().log1p())
     warn_user(
         "the standard error is infinite, because neighbouring rows imply an information of at "
-        f"least {least:.2f} nats, which the scores do not describe. The variables may oscillate "
-        "with each other, or successive rows may depend on each other. Pass more samples, or "
-        "project the variables to fewer coordinates"
+        f"least {least:.2f} nats, which the scores do not describe. The relation between "
+        "the variables may oscillate, or successive rows may depend on each other. Pass more "
+        "samples, or project the variables to fewer coordinates"
     )
     return torch.full_like(error, torch.inf)
 

@@ -241,7 +241,7 @@ def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
     unseen = set(target.tolist()) - set(known)
     if unseen:
         raise ValueError(
-            f"y has the classes {sorted(unseen, key=str)}, which were not seen in fit: pass rows "
+            f"y has the classes {sorted(unseen, key=str)}, which fit did not receive: pass rows "
             f"of the classes {known}"
         )
 

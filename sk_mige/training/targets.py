@@ -187,8 +187,8 @@ def find_classes(
     if known is not None:
         if classes is not None and not np.array_equal(np.unique(classes), known):
             raise ValueError(
-                f"`classes={classes.tolist()}` is not the same as on last call to partial_fit, "
-                f"was: {known!r}"
+                f"classes={classes.tolist()} differs from the classes of the earlier calls, "
+                f"{known.tolist()}: pass the same classes, or None"
             )
         return known
     if stream and classes is None:

@@ -119,7 +119,7 @@ class Trainer:
         weights = [*module.parameters(), *objective.parameters()]
         if any(is_lazy(weight) for weight in weights):
             raise ValueError(
-                "the loss or the critic has weights without a shape, as in nn.LazyLinear: use "
+                "the loss or the critic has uninitialized parameters, as in nn.LazyLinear: use "
                 "modules with given sizes, such as nn.Linear"
             )
         if not any(weight.requires_grad for weight in weights):

@@ -187,7 +187,7 @@ def test_unseen_classes_are_named() -> None:
     encoder = small("ib").partial_fit(X, np.arange(30) % 2, classes=[0, 1])
     with pytest.raises(ValueError, match=r"did not receive: \[7\].*fit with warm_start=False"):
         encoder.partial_fit(X, np.full(30, 7))
-    with pytest.raises(ValueError, match="not the same as on last call"):
+    with pytest.raises(ValueError, match="differs from the classes of the earlier calls"):
         encoder.partial_fit(X, np.arange(30) % 2, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         small("ib").partial_fit(X, np.arange(30) % 2)

@@ -249,7 +249,7 @@ def test_the_error_for_a_gaussian_is_small():
     ({"bandwidth_factors": ("wide",)}, r"bandwidth_factors must be numbers, got \(.wide.,\)"),
     ({"bandwidth_factors": (1.0, float("inf"))}, r"bandwidth_factors must be positive, got"),
     ({"alphas": (float("nan"),)}, r"alphas must be 0 or more, got \[nan\]"),
-    ({"cv": 20}, "cv=20 folds need at least 40 samples, X has 30; use a smaller cv"),
+    ({"cv": 20}, "cv=20 needs at least 40 samples, but X has 30; use a smaller cv"),
 ])  # fmt: skip
 def test_an_invalid_grid_is_refused_with_its_name_and_values(options, message):
     with pytest.raises(ValueError, match=message):

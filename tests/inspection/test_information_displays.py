@@ -91,9 +91,7 @@ def test_information_plane_refuses_other_heads_tasks_and_classes(
     with pytest.raises(ValueError, match="must be a classifier.*task='regression'"):
         InformationPlaneDisplay.from_estimator(regressor, X, y)
     for unseen in (np.where(y == 1, 7, y), np.where(y == 1, -3, y)):
-        message = (
-            rf"y has the classes \[{unseen[y == 1][0]}\], which were not seen in fit.*\[0, 1\]"
-        )
+        message = rf"y has the classes \[{unseen[y == 1][0]}\], which fit did not receive.*\[0, 1\]"
         with pytest.raises(ValueError, match=message):
             InformationPlaneDisplay.from_estimator(bottlenecks[0], X, unseen)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

@@ -395,7 +395,7 @@ def test_a_loss_with_lazy_layers_is_named() -> None:
             super().__init__()
             self.layer = nn.LazyLinear(1)
 
-    with pytest.raises(ValueError, match=r"weights without a shape, as in nn\.LazyLinear: use"):
+    with pytest.raises(ValueError, match=r"uninitialized parameters, as in nn\.LazyLinear: use"):
         trainer_of(Lazy())
 
 

@@ -23,7 +23,7 @@ from ._shared_values import ClassUnits
 from ._variables import Array, Columns, central_ranks, discrete_columns, is_discrete
 
 Z_90 = float(ndtri(0.95))
-# An interval is wide if its width exceeds .3 nats and 30 % of the value.
+# An interval is wide if its width exceeds 0.3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 # Smallest number of rows of a class, and largest fraction of rows in smaller classes.
 MIN_CLASS, MAX_RARE = 10, 0.2

@@ -150,7 +150,7 @@ def total_correlation(
 
     Examples
     --------
-    The total correlation of Gaussians with correlation matrix R is −½ log det R, here .35 nats:
+    The total correlation of Gaussians with correlation matrix R is −½ log det R, here 0.35 nats:
 
     >>> import numpy as np
     >>> from sk_mige import MutualInfoEstimator, total_correlation
@@ -232,7 +232,7 @@ def transfer_entropy(
 
     Examples
     --------
-    For y_t = x_{t-1} + noise, the transfer entropy is ½ log 2 = .35 nats from x to y. The transfer
+    For y_t = x_{t-1} + noise, the transfer entropy from x to y is ½ log 2 = 0.35 nats. The transfer
     entropy from y to x is 0:
 
     >>> import numpy as np

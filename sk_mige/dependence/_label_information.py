@@ -36,7 +36,7 @@ LABEL_CANDIDATES = (
 MEMORISING = ("neighbors", "boosting", "trees")
 # Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
-# Differences in evidence below .005 nats are treated as noise.
+# Differences in evidence below 0.005 nats are treated as noise.
 TOLERANCE = 0.005
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of

@@ -104,8 +104,8 @@ class MutualInfoEstimator(BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. The estimate is infinite for a linear relation without noise between X and
-        Y or between their normal scores, and for shared values that rarely repeat.
+        Estimate in nats. The estimate is infinite if X and Y, or their normal scores, have a linear
+        relation without noise. Shared values that rarely repeat also give an infinite estimate.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -355,8 +355,8 @@ class MutualInfoEstimator(BaseEstimator):
         Each row is a training row of the models that evaluate the rows of other folds. A pair of
         rows of different folds therefore contributes twice to the statistic. For independent X and
         Y, the variance of the statistic is, to first order, at most twice the variance over
-        permutations. The differences of the permuted statistics from the mean permuted statistic
-        are multiplied by √2 to account for the larger variance.
+        permutations. Deviations of the permuted statistics from their mean are therefore multiplied
+        by √2.
 
         Parameters
         ----------

@@ -154,7 +154,7 @@ def _determines(cause: NDArray[np.int64], effect: NDArray[np.int64]) -> bool:
 def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the frequent values of a column that also has many values without repetition.
 
-    An example is the zero of a column of amounts. Columns of other kinds have no atoms.
+    The zeros in a column of amounts are an example. For other columns, the result is empty.
     """
     values, counts = np.unique(column, return_counts=True)
     least = max(FEWEST, MIN_REPEATED * len(column))
@@ -166,7 +166,7 @@ class Clusters:
     """Clusters of rows that are far apart in the given columns.
 
     The clusters are the components of a graph that links each distinct row to its ``N_NEAREST``
-    nearest rows. No row of another cluster is as near as these rows.
+    nearest rows. Rows of other clusters are farther away than these rows.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
         equal = (abs(differences) <= rounding * abs(other)) & (other != 0)
         if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
             continue
-        # Differences of decimals, such as .3 - .2 and .2 - .1, differ by rounding errors.
+        # Differences of decimals, such as 0.3 - 0.2 and 0.2 - 0.1, differ by rounding errors.
         differences = (differences[~equal] / max(1, abs(ratio))).round(decimals)
         repeated = np.unique(differences, return_counts=True)[1].max(initial=0)
         if equal.sum() >= 10 * repeated:

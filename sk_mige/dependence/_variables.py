@@ -340,8 +340,8 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
     """Return an integer key for each row, equal for rows that must share a fold.
 
     Equal rows share a fold, because equal rows can be copies. If there are few distinct rows, equal
-    rows have different keys. Frequent rows also have different keys, because frequent rows are not
-    copies. An example is an amount of zero with a frequent label.
+    rows have different keys. Frequent rows, such as an amount of zero with a frequent label, also
+    have different keys, because frequent rows are not copies.
     """
     codes, places = pair_codes(x, y), np.arange(len(x))
     if is_few(codes, len(x)):

@@ -362,7 +362,7 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-            Inputs; dense and finite. Arrays of more than two dimensions hold images or other inputs
+            Dense inputs with finite values. Arrays of more than two dimensions hold images or other inputs
             with a shape, such as (channels, height, width).
 
             A data set has ``__len__`` and ``__getitem__``: a ``torch.utils.data.Dataset``,

@@ -141,7 +141,7 @@ class NonLinearProbe(ProbabilisticClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features; dense and finite.
+            Dense features with finite values.
         y : array-like of shape (n_samples,)
             Class labels, with at least two distinct values.
 

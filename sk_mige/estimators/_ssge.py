@@ -144,8 +144,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
         otherwise. MPS raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks, and of the rows from which a fit with
-        landmarks estimates whitening and base. No other step is random.
+        Seed or generator for the choice of landmarks. A fit with landmarks estimates whitening and
+        base from rows that are also drawn at random. No other step is random.
 
     Attributes
     ----------
@@ -417,10 +417,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         -----
         UserWarning
             If most rows are far from the rows of the first call, provided that there are at least
-            20 rows and 20 landmarks. The warning is also given if the first call had fewer than 100
-            rows, and the stream has more than ten times the rows of the first call. A column, or
-            linear combination of columns, that was constant in the first call and varies later
-            also gives the warning.
+            20 rows and 20 landmarks. The warning is also given if a first call of fewer than 100
+            rows contains less than a tenth of the stream. A column, or linear combination of
+            columns, that was constant in the first call and varies later also gives the warning.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -507,9 +506,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         difference = mine.difference(theirs)
         if difference is not None:
             raise ValueError(
-                f"cannot merge: the two estimators have different {difference}. Fit one estimator "
-                "with partial_fit, deep-copy it to the workers, call forget() and partial_fit on "
-                "each copy, and merge each copy into the first estimator"
+                f"cannot merge: the two estimators have different {difference}. Call "
+                "partial_fit once, copy the estimator with copy.deepcopy, and call forget() and "
+                "partial_fit on each copy"
             )
         mine.join(theirs.fold_sums)
         return self._solve_stream()

@@ -33,9 +33,9 @@ class AdditiveReference(DensityReference):
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
     which resolve the edges of a uniform distribution. Rows with outlying residuals have a smaller
     weight in the regression, as in Huber's regression. The model uses the direction with the larger
-    in-sample mean of f. Columns of x that are constant in the training rows, or linear combinations
-    of other columns of x, are left out, and likewise for y. This does not change the information.
-    If x or y is constant, f is zero.
+    in-sample mean of f. Columns of x or of y that are constant in the training rows, or linear
+    combinations of other columns, are left out, which does not change the information. If x or y is
+    constant, f is zero.
 
     Examples
     --------

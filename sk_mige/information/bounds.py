@@ -163,9 +163,9 @@ class DonskerVaradhan(Bound):
     def _update(self, average: Tensor) -> None:
         """Replace the moving average.
 
-        A function that ``torch.func`` transforms needs the buffer as an argument. ``copy_`` raises
-        an error for other buffers. An assignment would store a tensor that is invalid after the
-        transform.
+        Transforms of ``torch.func`` need ``copy_``, because an assigned tensor is invalid after the
+        transform. ``copy_`` raises an error if the buffer is not an argument of the transformed
+        function.
         """
         if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(average):
             self.log_average.copy_(average)

@@ -188,7 +188,7 @@ def choose_information(
     >>> import torch
     >>> from sk_mige.information import choose_information, gaussianize_ranks
     >>> x, noise = torch.randn(2, 2000, 1, generator=torch.Generator().manual_seed(1)).double()
-    >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = .51 nats
+    >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = 0.51 nats
     >>> chosen = choose_information(
     ...     gaussianize_ranks(x), gaussianize_ranks(y), ("gaussian", "elliptical")
     ... )

@@ -36,7 +36,7 @@ MAX_MIXTURE_DIMENSIONS = 40
 # In two dimensions, neighbours and mixtures suffice without a network.
 MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
-# Differences in evidence below .01 nats are treated as noise.
+# Differences in evidence below 0.01 nats are treated as noise.
 TOLERANCE = 0.01
 # Level of the test of correlations.
 LEVEL = 0.001

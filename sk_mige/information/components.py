@@ -33,7 +33,7 @@ def independent_components(z: Tensor) -> Tensor | None:
     if the mean log-density increases.
 
     Let m be the number of nonzero loadings, and k the number of components with several nonzero
-    loadings. The excess gain is the mean log-density minus that of the copula, minus .01 k + m / n
+    loadings. The excess gain is the mean log-density minus that of the copula, minus 0.01 k + m / n
     nats. Loadings below 4 / sqrt(n) are set to zero if the excess gain then increases.
 
     Parameters

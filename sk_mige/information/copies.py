@@ -33,11 +33,10 @@ def information_of_copies(
 ) -> float:
     """Return the mutual information between the codes of two incomplete copies of each row.
 
-    The copies are the same in each call. For at most 666 rows, the correlations are estimated from
-    more than two copies of each row: about 2,000 copies in all, and at most n copies of each row. A
-    value is in two copies with probability ¼. A linear code of standardised columns, with weights
-    of unit norm, has the correlation λ / (1 + λ) between two copies. Here λ is the variance of the
-    code, which is 1 for independent columns.
+    The copies are the same in each call. Up to 666 rows, the correlations are estimated from min(n,
+    2000 // n) copies of each row instead of two. A value is in two copies with probability ¼. A
+    linear code of standardised columns, with weights of unit norm, has the correlation λ / (1 + λ)
+    between two copies. Here λ is the variance of the code, which is 1 for independent columns.
 
     For independent columns, all canonical correlations are at most ½, also for nonlinear codes. The
     two copies of a column have the maximal correlation ½, and pairs of copies of different columns
@@ -148,7 +147,7 @@ def shared_information(copies: Tensor) -> float:
 
     Every second sample is a training sample. The two sets of samples then exchange roles, and the
     two values are averaged. For each half, the correlations are multiplied by the factor from 0 to
-    .999 that gives the largest value. The means and the contrasts of the m copies of a sample are
+    0.999 that gives the largest value. The means and the contrasts of the m copies of a sample are
     independent Gaussians with the covariances B + W / m and W. The shrinkage of both covariances
     maximises their leave-one-out likelihood (:func:`sk_mige.score.whitening`). Directions in which
     the codes do not vary are left out. For many samples and exchangeable Gaussian codes, the value
@@ -166,7 +165,7 @@ def shared_information(copies: Tensor) -> float:
 
     Examples
     --------
-    Two copies with correlation .8 have the mutual information -½ log(1 - .8²) = .51 nats:
+    Two copies with correlation 0.8 have the mutual information -½ log(1 - 0.8²) = 0.51 nats:
 
     >>> import torch
     >>> from sk_mige.information.copies import shared_information

@@ -34,8 +34,8 @@ def related_directions(x: Tensor, y: Tensor) -> list[Tensor] | None:
     Returns
     -------
     list of two tensors of shapes (p, k) and (q, m), or None
-        Orthonormal directions of x and of y, or None if no correlation is significant or
-        n ≤ 2 (p + q).
+        Orthonormal directions of x and of y. The result is None if no correlation is significant
+        or n ≤ 2 (p + q).
 
     References
     ----------

@@ -36,7 +36,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     ĝ. The score for each fold is fitted to the other folds. All folds use the same Tikhonov
     strength, for which the sum of bounds over the folds is largest. If no sum is positive, the
     result is 0. The choice of the strength biases the result upwards. For normal samples, the mean
-    result is about .13 for 200 samples in one dimension, and .004 for 1,000 samples in two
+    result is about 0.13 for 200 samples in one dimension, and 0.004 for 1,000 samples in two
     dimensions.
 
     Parameters

@@ -57,7 +57,7 @@ def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: boo
     """Return scores at z (N, d) of the equally weighted mixture of the batch's M Gaussians.
 
     Row n of z was drawn from component n modulo M. With ``leave_one_out``, the mixture for row n
-    excludes this component.
+    excludes the component of row n.
     """
     n, d = z.shape
     m = mean.shape[0]

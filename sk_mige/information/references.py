@@ -132,7 +132,7 @@ class GaussianReference(DensityReference):
     >>> import torch
     >>> from sk_mige.information import GaussianReference
     >>> x, noise = torch.randn(2, 1000, 1, generator=torch.Generator().manual_seed(0)).double()
-    >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = .51 nats
+    >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = 0.51 nats
     >>> f = GaussianReference().fit(x, y).pointwise(x, y)
     >>> bool(abs(f.mean() - 0.51) < 0.05)
     True
@@ -226,9 +226,9 @@ class MixtureReference(DensityReference):
     Expectation maximisation fits the mixture. The marginal densities of x and y are Gaussian
     mixtures with the same weights. Let :math:`n_k` be the number of rows of component k, d the
     number of columns of (x, y), and :math:`S_k` the covariance of the rows. With the shrinkage c
-    and one further row of variance .01, the covariance of the component is
+    and one further row of variance 0.01, the covariance of the component is
 
-    .. math:: \frac{n_k S_k + c d \bar S + .01\, I}{n_k + c d + 1}, \quad
+    .. math:: \frac{n_k S_k + c d \bar S + 0.01\, I}{n_k + c d + 1}, \quad
               \bar S = \frac{\sum_j n_j S_j}{\sum_j n_j} .
 
     Parameters
@@ -248,7 +248,7 @@ class MixtureReference(DensityReference):
     >>> generator = torch.Generator().manual_seed(0)
     >>> x, y = torch.randn(2, 1000, 1, generator=generator).double()
     >>> side = torch.randint(2, (1000, 1), generator=generator) * 10
-    >>> x, y = x + side, y + side  # x and y share log 2 = .69 nats
+    >>> x, y = x + side, y + side  # x and y share log 2 = 0.69 nats
     >>> f = MixtureReference().fit(x, y).pointwise(x, y)
     >>> bool(abs(f.mean() - 0.69) < 0.05)
     True
@@ -349,7 +349,7 @@ class MixtureReference(DensityReference):
         # processor's cache.
         moments = torch.stack([(columns * share) @ z for share in shares])
         moments -= sizes[:, None, None] * self.means_[:, :, None] * self.means_[:, None]
-        # A prior of one row with variance .01 keeps the covariance positive definite.
+        # A prior of one row with variance 0.01 keeps the covariance positive definite.
         prior = 0.01 * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
         n_prior = self.shrinkage_ * z.shape[1]
         prior += n_prior * moments.mean(0) / sizes.mean()

@@ -224,9 +224,10 @@ def log_margins(
 ) -> Tensor:
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
-    On each side of the range of the sorted values, the density has a mass of 1 / n and decays like
-    the inverse square of the distance. Spacings of outlying values are on a logarithmic scale. On
-    a linear scale, the density at the end of a heavy tail varies much within a window of spacings.
+    Beyond the smallest and the largest sorted value, the density decays like the inverse square of
+    the distance, with a mass of 1 / n on each side. Spacings of outlying values are on a
+    logarithmic scale. On a linear scale, the density at the end of a heavy tail varies much within
+    a window of spacings.
 
     Parameters
     ----------

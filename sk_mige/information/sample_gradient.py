@@ -124,9 +124,9 @@ def mutual_info_gradient(
     ------
     ValueError
         If shapes disagree, a value is not a finite real number, there are fewer than 4 samples, or
-        x or a column of y is constant. The error is also raised if columns of x and y, or their
-        normal scores, have an exact linear relation, so that the information is infinite. Exact
-        relations are detected with at least 3 samples per column.
+        x or a column of y is constant. The error is also raised for infinite information, if
+        columns of x and y, or their normal scores, have an exact linear relation. Exact relations
+        are detected with at least 3 samples per column.
 
     Warns
     -----

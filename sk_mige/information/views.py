@@ -47,7 +47,7 @@ def multiview_mutual_info_surrogate(
         Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
         Ridge added to :math:`\Sigma_w`, as a fraction of the mean variance of z. Without the
-        ridge, a direction that t does not change has infinite information.
+        ridge, the bound is infinite if t does not change the component of z in some direction.
 
     Returns
     -------

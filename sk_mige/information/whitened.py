@@ -40,11 +40,11 @@ def whitened_scores(
     .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
               \quad W = S^{-1/2}
 
-    With n ≥ 3 d samples, whitening uses the sample covariance S without shrinkage, computed once
-    from all samples and not for each fold. The estimate is then exactly affine equivariant, unless
-    :func:`~sk_mige.score.whitening` leaves out outliers, as for Cauchy samples. The Tikhonov
-    strength is chosen by Hyvärinen's loss on three folds in the whitened coordinates. At infinite
-    strength, the estimate is the score of the Gaussian.
+    With n ≥ 3 d samples, S is the sample covariance without shrinkage. The estimate is then exactly
+    affine equivariant, unless :func:`~sk_mige.score.whitening` leaves out outliers, as for Cauchy
+    samples. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the whitened
+    coordinates. All folds use the same S. At infinite strength, the estimate is the score of the
+    Gaussian.
 
     Without shrinkage, the biases of the inverse covariances largely cancel in the difference of
     joint and marginal scores.

@@ -51,8 +51,8 @@ class PredictionTrustDisplay(Display):
     risk_coverage : pair of ndarrays of shape (n,)
         Coverage, and fraction of wrong predictions among the rows with a prediction.
     novelty : dict of str to pair of ndarrays
-        Novelty of the known rows and novelty of the novel rows, for each measure of novelty. Large
-        values indicate novelty.
+        Novelty of the known rows and novelty of the novel rows, for each measure of novelty. More
+        novel rows have larger values.
 
     Attributes
     ----------

@@ -175,7 +175,7 @@ class MIGE(Information):
             )
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective for x and z, for z of several views, or for a layer and z."""
+        """Return the objective that maximises I(x; z), or I(h; z) for an inner layer h."""
         if problem.feature_shape is not None:
             return FeatureInfoMax(problem.score, local=mode.local)
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
@@ -244,7 +244,7 @@ class Critic(Information):
             )
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective for x and z, for z of several views, or for a layer and z."""
+        """Return the objective that maximises I(x; z), or I(h; z) for an inner layer h."""
         if problem.feature_shape is not None:
             shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
             # Embeddings have 512 units, as in the code of Deep InfoMax. The concatenated critic

@@ -440,7 +440,7 @@ def _best_variant(
     Two bounds on the mean over three folds make some of the fits unnecessary.
 
     * The mean of three numbers plus the standard error is at least the second largest number. The
-      base alone is therefore chosen if there are two folds in which no strength improves on it.
+      base alone is therefore chosen if, in two folds, no strength has a lower loss than the base.
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
       comparison with another kernel ends if no strength has a gain in every fold so far.
     """

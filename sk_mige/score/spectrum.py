@@ -162,7 +162,7 @@ def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
 
 
 def significant(values: Tensor) -> Tensor:
-    """Return a mask of the eigenvalues (m,) of a Gram matrix that exceed its rounding errors."""
+    """Return a mask (m,) of the eigenvalues of a Gram matrix above the rounding errors."""
     return values > 10 * len(values) * torch.finfo(values.dtype).eps * values.max()
 
 

@@ -184,7 +184,7 @@ def stein_moments(
     with D the slopes of the kernel. For the RBF, D = K, and T needs only elementwise products,
     because :math:`U^\top K = \Lambda U^\top`. Scores at the samples are :math:`U h(\Lambda)\, T Z`
     with h the spectral filter. The second term belongs to a base with weights w. SSGE has no base,
-    and w = 0.
+    so w = 0.
 
     Parameters
     ----------

@@ -206,8 +206,8 @@ def stein_kernel(
         Rows.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature. If n > d rows lie in a
-        subspace, and the scores do not span more directions than the rows, the kernel is the
-        Stein kernel of a density in the subspace.
+        subspace, the kernel is the Stein kernel of a density in the subspace, unless the scores
+        span more directions than the rows.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
         multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of the two references. In
@@ -312,9 +312,9 @@ def _subspace(
     in units of standard deviations.
 
     The result is None if the rows vary in all directions. The result is also None if the scores
-    span more than r directions. The density then has an extent across the subspace. A component of
-    the scores across the subspace does not matter if it is a linear function of the others, because
-    this component depends on the units of an estimator.
+    span more than r directions. The density then has an extent across the subspace. Across the
+    subspace, the scores can have a component that is a linear function of the other components. The
+    function depends on the units of an estimator, so the component is ignored.
     """
     units, _, varying = varying_units(x.detach())
     if units is None or varying is None:

@@ -362,8 +362,8 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-            Dense inputs with finite values. Arrays of more than two dimensions hold images or other inputs
-            with a shape, such as (channels, height, width).
+            Dense inputs with finite values. Arrays of more than two dimensions hold images or other
+            inputs with a shape, such as (channels, height, width).
 
             A data set has ``__len__`` and ``__getitem__``: a ``torch.utils.data.Dataset``,
             skorch's ``SliceDataset``, or a Hugging Face data set after ``with_format("torch")``.
@@ -833,13 +833,13 @@ class MIGEEncoder(
         If ``mode`` has no decoder, the score compares the representations of two incomplete copies
         of each row. The score is their mutual information under a Gaussian model
         (:func:`sk_mige.information.copies.shared_information`). In each copy, the column mean
-        replaces each value with probability ½. For at most 666 rows, the score is computed from
-        more than two copies of each row, about 2000 copies in all. Higher is better. The scores
-        of different encoders are comparable on the same X. For independent columns and many rows,
-        the score is at most 0.144 nats for each component, because the copies have values in
-        common. Searches without y maximise this score. The score is computed from z for every value
-        of ``output``. :func:`~sk_mige.metrics.representation_score` computes this score for
-        other transformers.
+        replaces each value with probability ½. Up to 666 rows, the score is computed from min(n,
+        2000 // n) copies of each row instead of two. A higher score is better. The scores of
+        different encoders are comparable on the same X. For independent columns and many rows, the
+        score is at most 0.144 nats for each component, because the copies have values in common.
+        Searches without y maximise this score. The score is computed from z for every value of
+        ``output``. :func:`~sk_mige.metrics.representation_score` computes this score for other
+        transformers.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 

@@ -258,8 +258,9 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
 
     The score needs no labels. In two incomplete copies of each row, the column mean replaces each
     value with probability ½. The score is the mutual information between the representations of the
-    two copies, under a Gaussian model. Higher is better. The function is a scorer of scikit-learn:
-    ``GridSearchCV(transformer, grid, scoring=representation_score).fit(X)`` needs no labels.
+    two copies, under a Gaussian model. A higher score is better. The function is a scorer
+    of scikit-learn: ``GridSearchCV(transformer, grid, scoring=representation_score).fit(X)``
+    needs no labels.
 
     Compare scores on the same rows, and for the same number of components. Scores of different
     kinds of transformers are less reliable than scores of one kind with different parameters. For

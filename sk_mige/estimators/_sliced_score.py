@@ -234,7 +234,7 @@ class SlicedScoreMatching(ScoreTransformer):
         Returns
         -------
         float
-            Negative loss. Higher is better. Values are comparable with the values of
+            Negative loss. Higher values are better. Values are comparable with the values of
             :meth:`SSGEScoreEstimator.score`.
         """
         X = self._check_query(X)

@@ -119,8 +119,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
         farthest = x.flatten()[int((centred.abs() - FARTHEST * deviation).argmax())]
         raise ValueError(
             f"X has the value {float(farthest):g}, more than {FARTHEST:g} standard deviations from "
-            "the other values of its column, so powers of distances exceed the range of float64. "
-            "Drop rows with such values"
+            "the other values of its column. Powers of distances exceed the range of float64: drop "
+            "rows with such values"
         )
     third_moment = squares.mul_(centred).sum(0)
     deviation = torch.where(third_moment < 0, -deviation, deviation)

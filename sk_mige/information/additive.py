@@ -34,7 +34,7 @@ class AdditiveReference(DensityReference):
     which resolve the edges of a uniform distribution. Rows with outlying residuals have a smaller
     weight in the regression, as in Huber's regression. The model uses the direction with the larger
     in-sample mean of f. Columns of x or of y that are constant in the training rows, or linear
-    combinations of other columns, are left out, which does not change the information. If x or y is
+    combinations of other columns, are left out. The information does not change. If x or y is
     constant, f is zero.
 
     Examples

@@ -225,9 +225,9 @@ def log_margins(
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
     Beyond the smallest and the largest sorted value, the density decays like the inverse square of
-    the distance, with a mass of 1 / n on each side. Spacings of outlying values are on a
-    logarithmic scale. On a linear scale, the density at the end of a heavy tail varies much within
-    a window of spacings.
+    the distance. The mass on each side is 1 / n. Spacings of outlying values are on a logarithmic
+    scale. On a linear scale, the density at the end of a heavy tail varies much within a window of
+    spacings.
 
     Parameters
     ----------

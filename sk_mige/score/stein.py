@@ -205,9 +205,9 @@ def stein_kernel(
     x : Tensor of shape (n, d)
         Rows.
     scores : Tensor of shape (n, d)
-        Scores :math:`\nabla \log p` at the rows, in units of 1 / feature. If n > d rows lie in a
-        subspace, the kernel is the Stein kernel of a density in the subspace, unless the scores
-        span more directions than the rows.
+        Scores :math:`\nabla \log p` at the rows, in units of 1 / feature. For n > d rows in a
+        subspace, the kernel is the Stein kernel of a density in the subspace. Scores that span more
+        directions than the rows are an exception.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
         multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of the two references. In

@@ -138,8 +138,8 @@ def select_candidate(
     * Among candidates within half a standard error of the top candidate, the candidate with the
       smallest norm of its correction is selected. Without a ``reference``, candidates are
       excluded if their squared norm exceeds 2 n times the mean squared score, for n rows.
-    * The best of the ``simplest`` candidates is used if its loss exceeds that of the selected
-      candidate by at most two standard errors.
+    * The best ``simplest`` candidate is used if its loss exceeds that of the selected candidate by
+      at most two standard errors of the difference.
 
     Parameters
     ----------

@@ -179,7 +179,7 @@ def test_parameters_fixed_by_the_first_batch_cannot_change_within_a_stream(X, na
     before = estimator.transform(X[:5])
     estimator.set_params(**{name: CHANGES[name]})
     for change in (lambda: estimator.partial_fit(X[300:]), lambda: estimator.merge(other)):
-        with pytest.raises(ValueError, match=f"^{name}=.* instead of .*parameter back.*new stream"):
+        with pytest.raises(ValueError, match=f"^{name}=.* instead of .*old value.*new stream"):
             change()
     np.testing.assert_array_equal(estimator.transform(X[:5]), before)
     assert estimator.n_samples_seen_ == 300

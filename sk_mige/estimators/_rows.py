@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ FEWEST_DISTINCT = 20
 # A density at the end of a column is checked from at least FEWEST_AT_END values next to the end. At
 # most MOST_COLUMNS columns are checked for such ends and for quadratic equations.
 FEWEST_AT_END, MOST_COLUMNS = 100, 30
+
+# An atom is a value in at least FEWEST_EQUAL rows and in a share LEAST_SHARE of the rows. The value is
+# PROMINENT times as frequent as the N_NEAREST next values on each side. At most N_ATOMS values of a
+# column are so frequent, as at the two limits of a sensor. The column has at least FEWEST_OTHERS
+# other values, and their rows have, on average, ties with at most a share MOST_TIES of these rows.
+FEWEST_EQUAL, LEAST_SHARE, PROMINENT, N_NEAREST = 10, 0.03, 10, 5
+N_ATOMS, FEWEST_OTHERS, MOST_TIES = 2, 5, 0.05
+
+# Number of columns that a warning names.
+N_NAMED = 5
 
 # At least FEWEST_IN_SERIES rows are a slow series under two conditions. Successive rows differ less
 # than NEAR times the difference of random rows. Rows three places apart differ more than GROWTH
@@ -142,8 +153,49 @@ def check_density(X: Any) -> None:
             "surface and have no density, and estimated scores are not valid. Omit a column, or "
             "pass coordinates on the surface"
         )
-    else:
+    elif not warn_of_atoms(rows):
         warn_of_ends(X)
+
+
+def warn_of_atoms(rows: NDArray[Any]) -> bool:
+    """Warn about columns with an atom beside a continuous part, and return whether there are any.
+
+    Examples are columns with many zeros, and measurements that are clipped at a detection limit.
+    Columns in which most values repeat, such as counts, have no continuous part.
+    """
+    every = ((k, atom) for k in range(rows.shape[1]) for atom in _atom(rows, k))
+    found = list(islice(every, N_NAMED + 1))
+    if found:
+        k, (value, share) = found[0]
+        named = ", ".join(str(k) for k, _ in found[:N_NAMED]) + ", …" * (len(found) > N_NAMED)
+        warn_user(
+            f"one value is too frequent in columns {named} of X: the value {value:.9g} of column "
+            f"{k} is in {share:.0%} of the rows. Such a column has no density, and estimated "
+            "scores are not valid. Fit the estimator to the other rows, and model the frequent "
+            "value separately. Or add noise of the size of the measurement error. For images, pass "
+            "principal components"
+        )
+    return bool(found)
+
+
+def _atom(rows: NDArray[Any], k: int) -> Iterator[tuple[float, float]]:
+    """Yield the atom of column k and the share of its rows, if column k has an atom.
+
+    If all rows with the frequent value are copies of one row, as in a Metropolis chain, the value
+    is an atom only if no other value of the column is nearly as frequent.
+    """
+    values, counts = np.unique(rows[:, k], return_counts=True)
+    frequent = counts >= max(FEWEST_EQUAL, LEAST_SHARE * len(rows))
+    rest, top = counts[~frequent], int(counts.argmax())
+    if not 1 <= frequent.sum() <= N_ATOMS or len(rest) < FEWEST_OTHERS:
+        return
+    if rest @ (rest - 1) > MOST_TIES * rest.sum() ** 2:
+        return
+    equal, others = rows[rows[:, k] == values[top]], np.delete(counts, top)
+    if rows.shape[1] == 1 or (equal != equal[0]).any():
+        others = others[max(0, top - N_NEAREST) : top + N_NEAREST]
+    if counts[top] >= PROMINENT * others.max():
+        yield float(values[top]), float(counts[top] / len(rows))
 
 
 def _spaced_rows(X: Any) -> NDArray[Any]:

@@ -154,7 +154,8 @@ class SlicedScoreMatching(ScoreTransformer):
             positive and higher than the loss before the training.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
-            After Ctrl-C, the estimator keeps the current weights.
+            After Ctrl-C, the estimator keeps the current weights. Rows without a density cause the
+            same warnings as in :meth:`SSGEScoreEstimator.fit`.
         """
         X = self._check_training(X)
         rng = check_random_state(self.random_state)

@@ -314,6 +314,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
             - The rows have no density, because all norms are equal, or because columns satisfy a
               quadratic equation.
+            - One value is in at least 3 % and 10 of the rows of a column, and most other values of
+              the column are distinct, as for a column with many zeros.
             - The range of a float32 column is less than 16 spacings of float32 numbers.
             - The density of a column is probably positive at an end.
             - A few outliers dominate the scale of a feature.

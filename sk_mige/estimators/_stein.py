@@ -125,7 +125,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If X has more than 20,000 rows, which need at least 16 GB of memory.
+            If X has more than 20,000 rows, which need at least 16 GB of memory. Rows without a
+            density cause the same warnings as in :meth:`SSGEScoreEstimator.fit`.
         """
         X = self._check_training(X)
         warn_of_dense_fit(X.shape[0])

@@ -11,6 +11,13 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
@@ -23,6 +30,7 @@ from sk_mige import (
     SteinScoreEstimator,
 )
 from sk_mige.datasets import make_ring, make_spherical_shell
+from sk_mige.estimators._rows import warn_of_atoms
 from sk_mige.score import ssge
 
 BOTH = [SSGEScoreEstimator, RandomProjectionSSGE]
@@ -282,7 +290,9 @@ def test_a_few_outliers_that_decide_the_whitening_cause_a_warning(rng, options):
 def test_many_zeros_and_heavy_tails_are_not_taken_for_outliers(rng):
     X = np.c_[rng.standard_t(3, size=2000), rng.lognormal(size=2000)]
     X = np.c_[X, np.where(rng.uniform(size=2000) < 0.7, 0.0, rng.normal(150, 30, size=2000))]
-    SSGEScoreEstimator(n_landmarks=20, random_state=0).fit(X)
+    with pytest.warns(UserWarning, match="one value is too frequent in columns 2 of X") as found:
+        SSGEScoreEstimator(n_landmarks=20, random_state=0).fit(X)
+    assert len(found) == 1
 
 
 ALL = [
@@ -342,7 +352,6 @@ def test_columns_with_a_quadratic_equation_are_warned_of(rng, surface, columns, 
     lambda rng: rng.normal(size=(100, 3)) @ [[1, 1, 1], [0, 1e-5, 0], [0, 0, 0.1]],
     lambda rng: rng.normal(size=(100, 3)) @ [[1, 0, 1], [0, 1, -1], [0, 0, 0]],
     lambda rng: np.c_[rng.normal(size=(100, 1)), rng.integers(2, size=(100, 2))],
-    lambda rng: rng.normal(size=(100, 3)) * (rng.uniform(size=(100, 3)) < 0.3),
     lambda rng: rng.standard_t(2, size=(100, 3)),
     lambda rng: rng.normal(size=(100, 3)) + 1e5 * rng.integers(2, size=(100, 1)),
 ])  # fmt: skip
@@ -372,8 +381,73 @@ def test_smooth_ends_cause_no_warning(rng, rows):
     SSGEScoreEstimator(n_landmarks=20).fit(rows(rng))
 
 
-def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):
-    SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))
+def test_rows_after_many_rows_of_zeros_are_no_series(X):
+    with pytest.warns(UserWarning, match="one value is too frequent in columns 0, 1, 2") as found:
+        SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))
+    assert len(found) == 1
+
+
+def with_zeros(n, n_zeros, n_features=2):
+    """Return independent Gaussian rows with zeros in column 1, at the end."""
+    X = np.random.default_rng(n).normal(size=(n, n_features))
+    X[n - n_zeros :, 1] = 0.0
+    return X
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_a_column_with_many_zeros_is_warned_of(estimator):
+    with pytest.warns(UserWarning, match="columns 1 of X: the value 0 of column 1 is in 30% of"):
+        estimator.fit(with_zeros(100, 30))
+
+
+@pytest.mark.parametrize("rows", [
+    with_zeros(200, 10),
+    with_zeros(5000, 250),
+    with_zeros(200, 180),
+    with_zeros(500, 50).round(2),
+    with_zeros(500, 150)[np.random.default_rng(0).integers(500, size=500)],
+    with_zeros(200, 30)[:, 1:],
+    np.maximum(with_zeros(200, 0), 0.0),
+    np.clip(with_zeros(200, 0), -1.0, 1.0).astype(np.float32),
+    np.where(np.arange(300)[:, None] < 30, 5.0, with_zeros(300, 0)),
+], ids=["5 %", "5 % of many", "90 %", "rounded", "bootstrap", "one column", "rectified", "clipped",
+        "copies of one row"])  # fmt: skip
+def test_a_frequent_value_beside_a_continuous_part_is_found(rows):
+    with pytest.warns(UserWarning, match="one value is too frequent"):
+        assert warn_of_atoms(rows)
+
+
+def metropolis(n, step):
+    """Return n states of a Metropolis chain for N(0, I), with a copy for each rejected step."""
+    rng = np.random.default_rng(0)
+    states = [np.zeros(2)]
+    for noise, uniform in zip(rng.normal(size=(n, 2)), rng.uniform(size=n), strict=True):
+        state, proposal = states[-1], states[-1] + step * noise
+        is_accepted = uniform < np.exp((state @ state - proposal @ proposal) / 2)
+        states.append(proposal if is_accepted else state)
+    return np.array(states)
+
+
+@pytest.mark.parametrize("rows", [
+    with_zeros(5000, 1),
+    with_zeros(1000, 0).round(1),
+    with_zeros(1000, 0).astype(np.float32),
+    np.random.default_rng(0).standard_cauchy((1000, 3)).round(2),
+    np.random.default_rng(0).gamma(0.3, size=(1000, 3)).round(2),
+    with_zeros(1000, 0)[np.random.default_rng(0).integers(1000, size=1000)],
+    np.repeat(with_zeros(50, 0), 20, axis=0),
+    metropolis(1000, 2.4),
+    metropolis(1000, 15.0),
+    np.random.default_rng(0).poisson([0.1, 1.0, 30.0], size=(1000, 3)),
+    np.eye(5)[np.random.default_rng(0).integers(5, size=1000)],
+    load_iris().data,
+    load_wine().data,
+    load_breast_cancer().data,
+    load_diabetes().data,
+    load_digits().data,
+])  # fmt: skip
+def test_rounded_and_copied_rows_have_no_frequent_value(rows):
+    assert not warn_of_atoms(rows)
 
 
 def chain(n, correlation):

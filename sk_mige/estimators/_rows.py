@@ -50,7 +50,7 @@ FEWEST_DISTINCT = 20
 # most MOST_COLUMNS columns are checked for such ends and for quadratic equations.
 FEWEST_AT_END, MOST_COLUMNS = 100, 30
 
-# An atom is a value in at least FEWEST_EQUAL rows and in a share LEAST_SHARE of the rows. The value is
+# An atom is a value in at least FEWEST_EQUAL rows and a share LEAST_SHARE of the rows. The value is
 # PROMINENT times as frequent as the N_NEAREST next values on each side. At most N_ATOMS values of a
 # column are so frequent, as at the two limits of a sensor. The column has at least FEWEST_OTHERS
 # other values, and their rows have, on average, ties with at most a share MOST_TIES of these rows.

@@ -163,7 +163,10 @@ def warn_of_atoms(rows: NDArray[Any]) -> bool:
     Examples are columns with many zeros, and measurements that are clipped at a detection limit.
     Columns in which most values repeat, such as counts, have no continuous part.
     """
-    every = ((k, atom) for k in range(rows.shape[1]) for atom in _atom(rows, k))
+    least = math.ceil(max(FEWEST_EQUAL, LEAST_SHARE * len(rows)))
+    ordered = np.sort(np.ascontiguousarray(rows.T), axis=1)
+    repeated = (ordered[:, least - 1 :] == ordered[:, : 1 - least]).any(axis=1)
+    every = ((k, atom) for k in np.flatnonzero(repeated) for atom in _atom(rows, k))
     found = list(islice(every, N_NAMED + 1))
     if found:
         k, (value, share) = found[0]

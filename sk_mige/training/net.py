@@ -240,10 +240,11 @@ class EncoderNet(NeuralNet):
     def restore_weights(self) -> None:
         """Restore the weights of the last finite loss, and create a new optimizer."""
         torch._foreach_copy_(self._tensors(), self._good_weights)
-        rates = [group["lr"] for group in self.optimizer_.param_groups]
+        before = self.optimizer_.param_groups
         self.initialize_optimizer()  # moments that are not finite would spoil each further step
-        for group, rate in zip(self.optimizer_.param_groups, rates, strict=True):
-            group["lr"] = rate
+        for group, old in zip(self.optimizer_.param_groups, before, strict=True):
+            # A scheduler that continues in the next run needs the initial rate.
+            group.update({key: old[key] for key in ("lr", "initial_lr") if key in old})
 
     @torch.no_grad()
     def _keep_weights(self) -> None:

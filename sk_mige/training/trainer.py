@@ -297,7 +297,8 @@ class Trainer:
 
     def _recover(self, error: NonFiniteLossError | str) -> None:
         self.net.restore_weights()
-        if isinstance(error, NonFiniteLossError) and error.epoch == 1 and error.step == 1:
+        is_alone = len(self.net.history) == 1  # no earlier run was interrupted in this epoch
+        if isinstance(error, NonFiniteLossError) and error.epoch == error.step == 1 and is_alone:
             raise ValueError(
                 f"{error}, before any weight changed: scale the features, use larger batches, or "
                 "check that a custom loss, encoder or augmentation returns finite values"

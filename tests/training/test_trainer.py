@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from torch import nn
 
 from sk_mige import MIGEEncoder, NonLinearProbe, SlicedScoreMatching
@@ -190,6 +190,28 @@ def test_a_restored_network_trains_further_without_the_spoiled_moments(optimizer
     trainer.run(ROWS, epochs=2)
     assert weight(trainer).isfinite().all()
     assert not torch.equal(weight(trainer), before)
+
+
+def test_a_scheduler_continues_after_a_recovery() -> None:
+    schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    losses = (WithSpoiledGradient(2), spread)
+    trainer, whole = (trainer_of(loss, lr=0.1, callbacks=[schedule]) for loss in losses)
+    with pytest.warns(ConvergenceWarning, match="last finite loss are kept"):
+        trainer.run(ROWS, epochs=1)
+    whole.run(ROWS, epochs=1)
+    rates = [[row["event_lr"] for row in one.run(ROWS, epochs=2)] for one in (trainer, whole)]
+    assert rates[0] == rates[1]
+
+
+def test_a_first_loss_of_nan_after_an_interrupted_epoch_keeps_the_trained_weights() -> None:
+    trainer = trainer_of(callbacks=[At(2, interrupt)])
+    with pytest.warns(UserWarning, match="interrupted in epoch 1"):
+        trainer.run(ROWS, epochs=1)
+    before, broken = weight(trainer), FunctionObjective(lambda code, x, y: code.z.mean() * np.nan)
+    trainer.update(broken, lr=0.1, batch_size=8, callbacks=None, verbose=0)
+    with pytest.warns(ConvergenceWarning, match="step 1 of epoch 1; training stopped"):
+        trainer.run(ROWS, epochs=1)
+    assert torch.equal(weight(trainer), before)
 
 
 def test_parameters_of_the_objective_are_trained_and_restored() -> None:

@@ -219,8 +219,8 @@ class EncoderNetwork(nn.Module):
             yield kept
         finally:
             handle.remove()
-        got = type(kept[-1]).__name__ if kept else "no value"
-        if got != "Tensor":
+        if not (kept and isinstance(kept[-1], Tensor)):
+            got = type(kept[-1]).__name__ if kept else "no value"
             raise ValueError(
                 f"the forward pass of the encoder gets {got} from the submodule {name!r}, not a "
                 f"tensor; use another of {self._layer_names()}"

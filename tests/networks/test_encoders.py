@@ -111,6 +111,18 @@ def test_a_layer_without_a_tensor_is_refused(submodules: tuple[nn.Module, ...], 
         network.layer(torch.zeros(3, 4), "first")
 
 
+def test_a_layer_can_return_a_subclass_of_tensors() -> None:
+    class Named(torch.Tensor):
+        pass
+
+    class Naming(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.as_subclass(Named)
+
+    network = EncoderNetwork(nn.Sequential(Naming(), nn.Linear(4, 2)), DeterministicHead(2))
+    assert torch.equal(network.layer(torch.ones(3, 4), "0"), torch.ones(3, 4))
+
+
 class Compiled(nn.Module):
     """The wrapper that torch.compile makes: no hook of a submodule is called."""
 

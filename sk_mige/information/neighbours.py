@@ -219,8 +219,10 @@ def _check_neighbours(n_neighbors: Any, n: int, kind: str = "rows") -> None:
 
 def _margin(z: Rows) -> cKDTree | Rows:
     """Return a search tree for counts of rows, or the sorted values of a single column."""
+    if z.shape[1] == 1:  # in float64, as in the tree of the pairs, which gives the radius
+        return np.sort(z[:, 0].astype(np.float64))
     # Large leaves are faster, because most counted rows are in leaves at the edge of the ball.
-    return np.sort(z[:, 0]) if z.shape[1] == 1 else cKDTree(z, leafsize=64)
+    return cKDTree(z, leafsize=64)
 
 
 def _within(margin: cKDTree | Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:

@@ -77,6 +77,13 @@ def test_a_column_and_its_copy_have_the_counts_of_a_column(seed: int) -> None:
     assert torch.equal(ksg_terms(x, y), ksg_terms(x.repeat(1, 2), y))
 
 
+def test_counts_of_float32_rows_are_those_of_the_same_rows_in_float64() -> None:
+    x, y = (rows(300, 1, seed).round(decimals=1).float() for seed in (0, 1))
+    fitted = NeighbourReference(5)
+    found = fitted.fit(x, y).pointwise(x, y)
+    assert torch.equal(found, fitted.fit(x.double(), y.double()).pointwise(x.double(), y.double()))
+
+
 def test_samples_with_a_graph_have_the_same_terms() -> None:
     x, y = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.equal(ksg_terms(x, y.clone().requires_grad_()), ksg_terms(x, y))

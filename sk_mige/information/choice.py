@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sk_mige._contexts import on_cpu
 from sk_mige.information._samples import check_pair
+from sk_mige.information.axes import independent_columns
 from sk_mige.information.comparison import (
     MAX_MIXTURE_DIMENSIONS,
     MAX_NEIGHBOR_DIMENSIONS,
@@ -219,7 +220,8 @@ def choose_information(
     best = whole
     is_wide = x.shape[1] + y.shape[1] > MAX_NEIGHBOR_DIMENSIONS
     related = _related_parts(views, seed) if is_wide else []
-    few = [(Comparison(p.of(ordered), *rest), p) for p in related if not p.has_all(views)]
+    parts = [*related, *(_independent_part(views) if whole.large else [])]
+    few = [(Comparison(p.of(ordered), *rest), p) for p in parts if not p.has_all(views)]
     few.sort(key=lambda pair: pair[0].first_fold())
     unused = [e for found, p in few[:-1] for e in p.named(found.judged)]
     for found, other in few[-1:]:
@@ -285,6 +287,14 @@ def _related_parts(views: dict[str, Pair], seed: int) -> list[_Part]:
         if name in views
     )
     return [part for part in found if part.columns is not None]
+
+
+def _independent_part(views: dict[str, Pair]) -> list[_Part]:
+    """Return the part without linear combinations of columns, which have no joint density."""
+    if "numbers" not in views:
+        return []
+    left, right = (independent_columns(z) for z in views["numbers"])
+    return [_Part(columns=(left, right))]
 
 
 def coordinates(

@@ -382,3 +382,15 @@ def test_linear_combinations_of_columns_do_not_change_a_regression() -> None:
 def test_unknown_or_unsuitable_candidates_raise_an_error(names, message) -> None:
     with pytest.raises(ValueError, match=message):
         choose_information(draws(50, 1), draws(50, 1, seed=1), names)
+
+
+def test_linear_combinations_of_columns_do_not_change_a_large_estimate() -> None:
+    x, noise = torch.rand(2, 300, 2, generator=torch.Generator().manual_seed(0)).double()
+    y = x + 0.05 * noise  # 2 (log 20 + 0.025) nats
+    tables = x, torch.cat([x, x.sum(1, keepdim=True)], 1)
+    values = [
+        choose_information(gaussianize_ranks(z), gaussianize_ranks(y), ["additive"], numbers=(z, y))
+        for z in tables
+    ]
+    assert abs(values[0].value - 2 * (np.log(20) + 0.025)) < 0.3
+    assert values[1].value == pytest.approx(values[0].value)

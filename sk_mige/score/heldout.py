@@ -216,7 +216,13 @@ def section_linear(
 
 
 def gradient_form(
-    x: Tensor, centers: Tensor, trace: float, matrices: KernelMatrices, s2: float, weights: Tensor
+    x: Tensor,
+    centers: Tensor,
+    trace: float,
+    matrices: KernelMatrices,
+    s2: float,
+    weights: Tensor,
+    squares: tuple[Tensor, Tensor] | None = None,
 ) -> QuadraticForm:
     r"""Return the form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)`, for each base.
 
@@ -245,6 +251,8 @@ def gradient_form(
         Squared bandwidth.
     weights : Tensor of shape (n_bases, n)
         Weights of each base at the samples.
+    squares : tuple of Tensors of shape (n, m) and (m, m), default=None
+        Squared distances S and :math:`S_Z`. If None, they are computed.
 
     Returns
     -------
@@ -252,8 +260,10 @@ def gradient_form(
         Quadratic part (m, m), and one column of the linear part (m, n_bases) for each base.
     """
     slopes = matrices.slopes
-    between, _ = squares_and_norms(centers)
-    sq = between if x is centers else squares_and_norms(x, centers)[0]
+    if squares is None:
+        between = squares_and_norms(centers)[0]
+        squares = between if x is centers else squares_and_norms(x, centers)[0], between
+    sq, between = squares
     scaled = slopes * sq
     half = scaled.mT @ slopes
     quadratic = torch.addcmul(half + half.mT, slopes.mT @ slopes, between, value=-1)
@@ -349,6 +359,12 @@ class DenseSplit:
         """Median distance between training samples."""
         return float(median_bandwidth(self.sq[0]))
 
+    @cached_property
+    def measured_squares(self) -> tuple[Tensor, Tensor]:
+        """Squared distances (n', n) and (n, n) in input coordinates, used for every kernel."""
+        centers = self.train.yw
+        return squares_and_norms(self.held.yw, centers)[0], squares_and_norms(centers)[0]
+
     def decomposed(self, kernel: Kernel, bandwidth: float) -> Decomposed:
         """Return kernel matrices (n, n) and their basis, in float32 if float32 resolves them."""
         sq, s2 = self.sq[0], bandwidth**2
@@ -382,7 +398,7 @@ class DenseSplit:
     ) -> tuple[Tensor, Tensor]:
         """Return losses and bounds of gradients, in the dtype of the samples.
 
-        A decomposition in this dtype is used, if known.
+        The kernel has no projection. A decomposition in this dtype is used, if known.
         """
         s2, white, train, held = bandwidth**2, self.train.white, self.train, self.held
         if found is None or found[0].values.dtype != self.sq[0].dtype:
@@ -391,8 +407,11 @@ class DenseSplit:
         else:
             within, vectors = found[0], found[1].resolved
         across = kernel.matrices(self.sq[1], s2)
-        fit = gradient_form(train.y, train.y, white.n_features, within, s2, train.weights)
-        loss = gradient_form(held.yw, train.yw, white.precision_trace, across, s2, held.weights)
+        # A fit without a decomposition stores no further matrices, because all its folds are kept.
+        squares = None if found is None else self.measured_squares
+        y, sq, trace = train.y, self.sq[0], white.precision_trace
+        fit = gradient_form(y, y, white.n_features, within, s2, train.weights, (sq, sq))
+        loss = gradient_form(held.yw, train.yw, trace, across, s2, held.weights, squares)
         fit = fit.within(vectors)
         basis = spectral_basis(fit.quadratic)
         n_effective = len(train.y) * kernel.steepness * white.n_features / s2

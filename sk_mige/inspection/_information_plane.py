@@ -198,8 +198,8 @@ class InformationPlaneDisplay(Display):
             This display.
         """
         points = list(zip(self.information_x, self.information_y, strict=True))
-        labels = [""] * len(points) if self.labels is None else self.labels
-        if len(labels) != len(points):
+        labels = [] if self.labels is None else self.labels
+        if self.labels is not None and len(labels) != len(points):
             raise ValueError(
                 f"labels has {len(labels)} labels for {len(points)} points: pass one label "
                 "for each point"
@@ -209,7 +209,7 @@ class InformationPlaneDisplay(Display):
         (self.line_,) = ax.plot(self.information_x, self.information_y, **style)
         self.texts_ = [
             ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
-            for label, point in zip(labels, points, strict=True)
+            for label, point in zip(labels, points, strict=False)
         ]
         if self.texts_:
             ax.margins(0.2)  # room for the labels of the outermost points

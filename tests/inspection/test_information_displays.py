@@ -29,6 +29,8 @@ def test_a_larger_beta_keeps_less_information_and_bounds_hold(
     assert [text.get_text() for text in display.texts_] == ["β = 0.001", "β = 1"]
     named = InformationPlaneDisplay.from_estimators(bottlenecks, X, y, labels=np.array(["a", "b"]))
     assert [text.get_text() for text in named.texts_] == ["a", "b"]
+    unnamed = InformationPlaneDisplay(information_x=[2.0, 1.0], information_y=[1.0, 0.5])
+    assert unnamed.plot().texts_ == []
     with pytest.raises(ValueError, match="1 labels for 2 points"):
         InformationPlaneDisplay.from_estimators(bottlenecks, X, y, labels=["a"])
 

@@ -166,7 +166,7 @@ def warn_of_atoms(rows: NDArray[Any]) -> bool:
     least = math.ceil(max(FEWEST_EQUAL, LEAST_SHARE * len(rows)))
     ordered = np.sort(np.ascontiguousarray(rows.T), axis=1)
     repeated = (ordered[:, least - 1 :] == ordered[:, : 1 - least]).any(axis=1)
-    every = ((k, atom) for k in np.flatnonzero(repeated) for atom in _atom(rows, k))
+    every = ((k, atom) for k in np.flatnonzero(repeated).tolist() for atom in _atom(rows, k))
     found = list(islice(every, N_NAMED + 1))
     if found:
         k, (value, share) = found[0]

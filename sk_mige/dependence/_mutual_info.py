@@ -241,11 +241,11 @@ class MutualInfoEstimator(BaseEstimator):
         TypeError
             If X or Y is sparse.
         ValueError
-            If the numbers of rows differ, there are too few rows for ``cv`` or for a label, or a
-            value is missing. If no candidate of ``candidates`` applies to the columns. The error is
-            also raised if the numbers of rows and of labels have a product of more than 200
-            million. In a table with numbers, a column with more than 500 labels, many of which are
-            rare, also raises the error.
+            If the numbers of rows differ, there are too few rows for ``cv`` or for a label, a value
+            is missing, or no candidate of ``candidates`` applies to the columns. The error is also
+            raised if the numbers of rows and of labels have a product of more than 200 million. In
+            a table with numbers, a column with more than 500 labels, many of which are rare, also
+            raises the error.
 
         Warns
         -----

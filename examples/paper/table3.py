@@ -131,6 +131,10 @@ def main() -> None:
     output = args.output or folder / ("table3-quick.json" if args.quick else "table3.json")
     path = args.cells or (folder if args.quick else folder / "cells") / f"{output.stem}.jsonl"
     finished = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    tuned = {method for method in args.methods if METHODS[method].strengths}
+    missing = sorted(tuned - best_on_validation(finished).keys())
+    if missing and not args.quick and not (args.tune and not args.set):
+        parser.error(f"{path} has no validation errors of {', '.join(missing)}: run --tune first")
     known = {json.dumps(result["cell"]) for result in finished}
     todo = [cell for cell in cells(args, finished) if json.dumps(cell) not in known]
     start = time.perf_counter()

@@ -164,7 +164,8 @@ def warn_of_atoms(rows: NDArray[Any]) -> bool:
     Columns in which most values repeat, such as counts, have no continuous part.
     """
     least = math.ceil(max(FEWEST_EQUAL, LEAST_SHARE * len(rows)))
-    ordered = np.sort(np.ascontiguousarray(rows.T), axis=1)
+    with np.errstate(over="ignore"):  # equal values are equal in float32, which is sorted faster
+        ordered = np.sort(np.ascontiguousarray(rows.T, dtype=np.float32), axis=1)
     repeated = (ordered[:, least - 1 :] == ordered[:, : 1 - least]).any(axis=1)
     every = ((k, atom) for k in np.flatnonzero(repeated).tolist() for atom in _atom(rows, k))
     found = list(islice(every, N_NAMED + 1))

@@ -54,7 +54,7 @@ FEWEST_AT_END, MOST_COLUMNS = 100, 30
 # PROMINENT times as frequent as the N_NEAREST next values on each side. At most N_ATOMS values of a
 # column are so frequent, as at the two limits of a sensor. The column has at least FEWEST_OTHERS
 # other values, and their rows have, on average, ties with at most a share MOST_TIES of these rows.
-# Of more than MOST_SORTED columns, every second or every k-th column is checked.
+# The check uses every k-th column, so that it sorts at most MOST_SORTED columns.
 FEWEST_EQUAL, LEAST_SHARE, PROMINENT, N_NEAREST, MOST_SORTED = 10, 0.03, 10, 5, 300
 N_ATOMS, FEWEST_OTHERS, MOST_TIES = 2, 5, 0.05
 
@@ -170,7 +170,7 @@ def warn_of_atoms(rows: NDArray[Any]) -> bool:
         ordered = np.sort(np.ascontiguousarray(rows[:, ::step].T, dtype=np.float32), axis=1)
     repeated = (ordered[:, least - 1 :] == ordered[:, : 1 - least]).any(axis=1)
     columns = (step * np.flatnonzero(repeated)).tolist()
-    every = ((k, atom) for k in columns for atom in _atom(rows, k))
+    every = ((k, atom) for k in columns for atom in _atom(rows, k, least))
     found = list(islice(every, N_NAMED + 1))
     if found:
         k, (value, share) = found[0]
@@ -185,14 +185,15 @@ def warn_of_atoms(rows: NDArray[Any]) -> bool:
     return bool(found)
 
 
-def _atom(rows: NDArray[Any], k: int) -> Iterator[tuple[float, float]]:
+def _atom(rows: NDArray[Any], k: int, least: int) -> Iterator[tuple[float, float]]:
     """Yield the atom of column k and the share of its rows, if column k has an atom.
 
+    Values in at least ``least`` rows are frequent.
     If all rows with the frequent value are copies of one row, as in a Metropolis chain, the value
     is an atom only if no other value of the column is nearly as frequent.
     """
     values, counts = np.unique(rows[:, k], return_counts=True)
-    frequent = counts >= max(FEWEST_EQUAL, LEAST_SHARE * len(rows))
+    frequent = counts >= least
     rest, top = counts[~frequent], int(counts.argmax())
     if not 1 <= frequent.sum() <= N_ATOMS or len(rest) < FEWEST_OTHERS:
         return

@@ -121,9 +121,8 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
     tensor([[-1., 0.]], dtype=torch.float64)
     """
-    x = check_finite(
-        "x", check_tensor("x", x)
-    ).detach()  # choices between settings have no gradient
+    # Choices between settings have no gradient.
+    x = check_finite("x", check_tensor("x", x)).detach()
     units, points, varying = varying_units(x, settings.whiten)
     fit = fit_in_units(points, settings, projection, varying, x)
     return replace(fit, model=replace(fit.model, units=units))
